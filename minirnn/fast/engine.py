@@ -1,0 +1,259 @@
+"""The scan over time that all cells share, its products with Wx and Wh, its lengths and its gradient.
+
+A cell brings one elementwise function:
+
+  update(zx, zh, state, extra, note) -> y, state
+
+``zx = x @ Wx + b`` and ``zh = h @ Wh`` are its pre-activations, ``extra`` its elementwise parameters, ``state`` the one
+before the step. ``note(name, value) -> value`` is called on every named intermediate; it does nothing unless somebody
+wants to look at them (:func:`gates`) or to disturb them (:func:`forward_nudged`).
+
+Why not simply differentiate the scan? Autodiff would add x_t^T dz_t to the weight gradients at every step: T small
+products that each read and write a whole gradient. Here the reverse scan hands out dz_t only, and each weight gradient
+is one large product over all steps after it. The elementwise derivative is ``jax.vjp`` of ``update``: no gate is
+derived by hand in this half, so that testing it against :mod:`minirnn.readable` compares two derivations.
+
+Dimension letters: T time steps, B batch, D input size, H hidden size, G gates.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from minirnn.params import (
+    Array,
+    Params,
+    State,
+    check_lengths,
+    check_sequence,
+    check_step,
+    extra,
+    hidden,
+    map_state,
+    with_hidden,
+)
+
+
+class Cell(NamedTuple):
+    """A cell: its elementwise function, and the types that name its intermediates and its state."""
+
+    update: Callable
+    gates: type  # a NamedTuple of the named intermediates
+    state: type | None = None  # a NamedTuple; None where the state is the array h
+    adds: bool = False  # True where update uses zx and zh only as zx + zh: then one product can form the sum
+
+
+def unnoted(name: str, value: Array) -> Array:
+    """The ``note`` of an ordinary pass: hands the value on."""
+    return value
+
+
+def initial_state(cell: Cell, params: Params, batch_size: int) -> State:
+    """Zeros (B, H) for every part of the state, in the dtype of the weights."""
+    shape = (batch_size, params.Wh.shape[0])
+    if cell.state is None:
+        return jnp.zeros(shape, params.Wh.dtype)
+    return cell.state(*(jnp.zeros(shape, params.Wh.dtype) for _ in cell.state._fields))  # type: ignore[attr-defined]
+
+
+def step(cell: Cell, params: Params, x: Array, state: State) -> tuple[Array, State]:
+    """One step of a cell: x (B, D), state -> y (B, H), state."""
+    params, x, state = jax.tree.map(jnp.asarray, (params, x, state))
+    check_step(params, x, state)
+    zx = x @ params.Wx + params.b  # (B, GH)
+    zh = hidden(state) @ params.Wh  # (B, GH)
+    return cell.update(zx, zh, state, extra(params), unnoted)
+
+
+def forward(
+    cell: Cell, params: Params, xs: Array, state: State | None = None, lengths=None, plain: bool = False
+) -> tuple[Array, State]:
+    """A whole sequence: xs (T, B, D), state -> ys (T, B, H), final state.
+
+    Args:
+      cell: the elementwise function.
+      params: weights.
+      xs: time-major inputs; ``xs[t]`` is x_t.
+      state: initial state; None stands for zeros.
+      lengths: integers (B,) from 0 to T. Past its length a sequence's state is frozen and its output is zero; what
+        the padding holds (NaN too) changes nothing. A sequence of length 0 returns its initial state.
+      plain: leave the gradient to JAX's autodiff of the scan: slower, but allows forward mode (``jax.jvp``, Hessians).
+
+    Raises:
+      ValueError: a shape does not fit the weights; the message names T, B and D.
+      TypeError: integers where floating point is expected, or the reverse.
+    """
+    params, xs, state, mask = _prepare(cell, params, xs, state, lengths)
+    scan = _plain_scan if plain else _scan
+    ys, state = scan(cell, params, xs, state, mask)
+    return (ys if mask is None else jnp.where(mask, ys, 0)), state
+
+
+def gates(cell: Cell, params: Params, xs: Array, state: State | None = None, lengths=None):
+    """Every named intermediate over time: a NamedTuple of arrays (T, B, H), zero on padding."""
+    params, xs, state, mask = _prepare(cell, params, xs, state, lengths)
+
+    def one_step(state, step_inputs):
+        x, m = step_inputs
+        seen: dict[str, Array] = {}
+        _, new_state = _step(cell, params, x, state, m, lambda name, value: seen.setdefault(name, value))
+        return new_state, cell.gates(**seen)
+
+    _, seen = lax.scan(one_step, state, (xs, mask))
+    return seen if mask is None else jax.tree.map(lambda s: jnp.where(mask, s, 0), seen)
+
+
+def forward_nudged(cell: Cell, params: Params, xs: Array, nudges: Any, state: State | None = None, lengths=None):
+    """:func:`forward` with something added to every named intermediate: a NamedTuple of arrays (T, B, H).
+
+    With nudges of zero, the gradient with respect to them is the gradient with respect to the intermediates.
+    """
+    params, xs, state, mask = _prepare(cell, params, xs, state, lengths)
+
+    def one_step(state, step_inputs):
+        x, m, nudge = step_inputs
+        y, new_state = _step(cell, params, x, state, m, lambda name, value: value + getattr(nudge, name))
+        return new_state, y
+
+    state, ys = lax.scan(one_step, state, (xs, mask, nudges))
+    return (ys if mask is None else jnp.where(mask, ys, 0)), state
+
+
+# ---------------------------------------------------------------- the scan
+
+
+def _prepare(cell, params, xs, state, lengths):
+    """Arrays on the device, checked; padding replaced by zero before any product, since 0 * NaN is NaN."""
+    params, xs, state = jax.tree.map(jnp.asarray, (params, xs, state))
+    check_sequence(params, xs, state)
+    T, B, _ = xs.shape
+    if state is None:
+        state = initial_state(cell, params, B)
+    # One dtype for all, as NumPy would promote them: a scan's carry cannot change its dtype on the way.
+    dtype = jnp.result_type(xs, *params, *jax.tree.leaves(state))
+    params, xs, state = jax.tree.map(lambda a: a.astype(dtype), (params, xs, state))
+    if lengths is None:
+        return params, xs, state, None
+    if not isinstance(lengths, jax.core.Tracer):
+        lengths = check_lengths(lengths, T, B)
+    mask = (jnp.arange(T)[:, None] < jnp.asarray(lengths))[:, :, None]  # (T, B, 1)
+    return params, jnp.where(mask, xs, 0), state, mask
+
+
+def _step(cell, params, x, state, m, note=unnoted):
+    """One step of the plain scan, frozen where m (B, 1) is False."""
+    zx = x @ params.Wx + params.b
+    zh = hidden(state) @ params.Wh
+    y, new_state = cell.update(zx, zh, state, extra(params), note)
+    return y, new_state if m is None else _freeze(m, new_state, state)
+
+
+def _freeze(m, new_state, state):
+    return map_state(lambda new, old: jnp.where(m, new, old), new_state, state)
+
+
+def _plain_scan(cell, params, xs, state, mask):
+    """The scan as one would write it first; its gradient is JAX's own. The engine's oracle."""
+
+    def one_step(state, step_inputs):
+        x, m = step_inputs
+        y, state = _step(cell, params, x, state, m)
+        return state, y
+
+    state, ys = lax.scan(one_step, state, (xs, mask))
+    return ys, state
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _scan(cell, params, xs, state, mask):
+    ys, state, _ = _scan_forward(cell, params, xs, state, mask, save=False)
+    return ys, state
+
+
+def _scan_fwd(cell, params, xs, state0, mask):
+    ys, state, saved = _scan_forward(cell, params, xs, state0, mask, save=True)
+    return (ys, state), (params, xs, state0, mask, saved)
+
+
+def _scan_forward(cell, params, xs, state0, mask, save):
+    """ys, the final state and, if ``save``, what the reverse scan needs of each step: pre-activations and state."""
+    elementwise = extra(params)
+    one_product = cell.adds and _joins_products()
+    if one_product:
+        weights = jnp.concatenate([params.Wx, params.Wh])  # (D+H, GH)
+    else:
+        xs = xs @ params.Wx + params.b  # (T, B, GH): one product for all steps
+
+    def one_step(state, step_inputs):
+        x, m = step_inputs
+        if one_product:
+            zx = jnp.concatenate([x, hidden(state)], axis=-1) @ weights + params.b  # (B, GH)
+            zh = jnp.zeros((), zx.dtype)
+        else:
+            zx, zh = x, hidden(state) @ params.Wh  # (B, GH) each
+        y, new_state = cell.update(zx, zh, state, elementwise, unnoted)
+        if m is not None:
+            new_state = _freeze(m, new_state, state)
+        z = zx + zh if cell.adds else (zx, zh)
+        return new_state, (y, (z, new_state) if save else None)
+
+    state, (ys, saved) = lax.scan(one_step, state0, (xs, mask))
+    return ys, state, saved
+
+
+def _joins_products() -> bool:
+    """Whether ``[x, h] @ [Wx; Wh]`` inside the loop beats ``xs @ Wx`` before it.
+
+    On a CPU it does: writing and reading (T, B, GH) costs more than the larger product saves. On an accelerator the
+    serial product must be as small as possible.
+    """
+    return jax.default_backend() == "cpu"
+
+
+def _scan_bwd(cell, residuals, cotangents):
+    params, xs, state0, mask, (zs, states) = residuals
+    dys, dstate = cotangents
+    elementwise = extra(params)
+    # states[t] left step t; the reverse scan wants the one that entered it.
+    states = jax.tree.map(lambda first, rest: jnp.concatenate([first[None], rest[:-1]]), state0, states)
+    WhT = params.Wh.T  # transposed once, not at every step
+
+    def one_step(carry, step_inputs):
+        dstate, dextra = carry
+        dy, z, state, m = step_inputs
+        kept = None
+        if m is not None:  # a frozen step hands its gradient through, past the update
+            kept = jax.tree.map(lambda d: jnp.where(m, 0, d), dstate)
+            dstate = jax.tree.map(lambda d: jnp.where(m, d, 0), dstate)
+        zx, zh = (z, jnp.zeros((), z.dtype)) if cell.adds else z
+        _, pullback = jax.vjp(lambda *inputs: cell.update(*inputs, unnoted), zx, zh, state, elementwise)
+        dzx, dzh, dstate, dextra_t = pullback((dy, dstate))
+        dz = dzx if cell.adds else (dzx, dzh)
+        dh = hidden(dstate) + (dzx if cell.adds else dzh) @ WhT  # (B, H)  P1
+        dstate = with_hidden(dstate, dh)
+        if kept is not None:
+            dstate = jax.tree.map(jnp.add, dstate, kept)
+        return (dstate, jax.tree.map(jnp.add, dextra, dextra_t)), dz
+
+    zeros = jax.tree.map(jnp.zeros_like, elementwise)
+    (dstate0, dextra), dz = lax.scan(one_step, (dstate, zeros), (dys, zs, states, mask), reverse=True)
+    dzx, dzh = (dz, dz) if cell.adds else dz
+    # A sum over t and over the batch is a product with T·B in the middle.
+    xs_flat, hs_flat, dzx_flat, dzh_flat = (a.reshape(-1, a.shape[-1]) for a in (xs, hidden(states), dzx, dzh))
+    dxs = dzx @ params.Wx.T  # (T, B, D)  P2
+    dparams = type(params)(
+        Wx=xs_flat.T @ dzx_flat,  # (D, GH)  P3
+        Wh=hs_flat.T @ dzh_flat,  # (H, GH)  P4
+        b=dzx_flat.sum(axis=0),  # (GH,)  P5
+        **dextra,
+    )
+    return dparams, dxs, dstate0, None
+
+
+_scan.defvjp(_scan_fwd, _scan_bwd)

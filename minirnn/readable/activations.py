@@ -1,0 +1,29 @@
+"""Activation functions and their derivatives, in NumPy. They accept complex numbers (for the complex step)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+
+def sigmoid(z):
+    """1 / (1 + exp(-z)), written with tanh so that it never overflows.
+
+    >>> float(sigmoid(np.float64(-1000.0)))
+    0.0
+    """
+    return 0.5 * (1.0 + np.tanh(0.5 * z))
+
+
+def relu(z):
+    """The positive part of z."""
+    return np.where(z.real > 0, z, np.zeros_like(z))
+
+
+# Name -> (phi, its derivative written in terms of the output h = phi(z)).
+ACTIVATIONS: dict[str, tuple[Callable, Callable]] = {
+    "tanh": (np.tanh, lambda h: 1.0 - h**2),
+    "relu": (relu, lambda h: (h.real > 0).astype(h.real.dtype)),
+    "sigmoid": (sigmoid, lambda h: h * (1.0 - h)),
+}

@@ -1,0 +1,219 @@
+"""The walk through time, forward and backward, that all cells share; and the products with Wx and Wh.
+
+A cell brings two elementwise functions:
+
+  update(zx, zh, state, extra)                           -> y, state, gates
+  update_backward(dy, dstate, gates, zh, state, extra)   -> dzx, dzh, dstate_prev, dextra, dgates
+
+``zx = x @ Wx + b`` and ``zh = h @ Wh`` are its pre-activations, ``extra`` its elementwise parameters. ``state`` is the
+one *before* the step in both. ``dstate_prev`` is only what passes elementwise; what passes through h Wh is added here.
+
+Dimension letters: T time steps, B batch, D input size, H hidden size, G gates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minirnn.params import (
+    Array,
+    Params,
+    State,
+    check_lengths,
+    check_sequence,
+    check_step,
+    extra,
+    hidden,
+    map_state,
+    with_hidden,
+)
+
+
+class Cell(NamedTuple):
+    """A cell: its two elementwise functions, and the types that name its intermediates and its state."""
+
+    update: Callable
+    update_backward: Callable
+    gates: type  # a NamedTuple of the named intermediates
+    state: type | None = None  # a NamedTuple; None where the state is the array h
+
+
+class StepCache(NamedTuple):
+    """What :func:`step_backward` needs from :func:`step`."""
+
+    cell: Cell
+    params: Params
+    x: Array  # (B, D)
+    zh: Array  # (B, GH)
+    state: State  # before the step
+    gates: Any
+
+
+class Cache(NamedTuple):
+    """What :func:`backward` needs from :func:`forward`: everything of every step, in lists over t."""
+
+    cell: Cell
+    params: Params
+    xs: Array  # (T, B, D), padding replaced by zero
+    mask: Array | None  # (T, B, 1), True on real steps; None where every step is real
+    zh: list[Array]  # T x (B, GH)
+    states: list[State]  # T + 1 states: states[t] enters step t
+    gates: list[Any]
+
+
+def initial_state(cell: Cell, params: Params, batch_size: int) -> State:
+    """Zeros (B, H) for every part of the state, in the dtype of the weights."""
+    shape = (batch_size, params.Wh.shape[0])
+    if cell.state is None:
+        return np.zeros(shape, params.Wh.dtype)
+    return cell.state(*(np.zeros(shape, params.Wh.dtype) for _ in cell.state._fields))  # type: ignore[attr-defined]
+
+
+def step(cell: Cell, params: Params, x: Array, state: State) -> tuple[Array, State, StepCache]:
+    """One step of a cell: x (B, D), state -> y (B, H), state, cache."""
+    check_step(params, x, state)
+    zx = x @ params.Wx + params.b  # (B, GH)
+    zh = hidden(state) @ params.Wh  # (B, GH)
+    y, new_state, gates = cell.update(zx, zh, state, extra(params))
+    return y, new_state, StepCache(cell, params, x, zh, state, gates)
+
+
+def step_backward(dy: Array, dstate: State | None, cache: StepCache):
+    """Gradients of one step: dy (B, H), dstate -> dparams, dx (B, D), dstate_prev."""
+    cell, params, x, zh, state, gates = cache
+    dstate = map_state(np.zeros_like, state) if dstate is None else dstate
+    dzx, dzh, dstate_prev, dextra, _ = cell.update_backward(dy, dstate, gates, zh, state, extra(params))
+    dstate_prev = with_hidden(dstate_prev, hidden(dstate_prev) + dzh @ params.Wh.T)  # (B, H)  P1
+    dx = dzx @ params.Wx.T  # (B, D)  P2
+    dparams = type(params)(
+        Wx=x.T @ dzx,  # (D, GH)  P3
+        Wh=hidden(state).T @ dzh,  # (H, GH)  P4
+        b=dzx.sum(axis=0),  # (GH,)  P5
+        **{name: d.sum(axis=0) for name, d in dextra.items()},  # (H,) each
+    )
+    return dparams, dx, dstate_prev
+
+
+def forward(
+    cell: Cell, params: Params, xs: Array, state: State | None = None, lengths=None
+) -> tuple[Array, State, Cache]:
+    """A whole sequence: xs (T, B, D), state -> ys (T, B, H), final state, cache.
+
+    Args:
+      cell: the elementwise functions.
+      params: weights.
+      xs: time-major inputs; ``xs[t]`` is x_t.
+      state: initial state; None stands for zeros.
+      lengths: integers (B,) from 0 to T. Past its length a sequence's state is frozen and its output is zero; what
+        the padding holds (NaN too) changes nothing. A sequence of length 0 returns its initial state.
+
+    Raises:
+      ValueError: a shape does not fit the weights; the message names T, B and D.
+      TypeError: integers where floating point is expected, or the reverse.
+    """
+    check_sequence(params, xs, state)
+    T, B, _ = xs.shape
+    state = initial_state(cell, params, B) if state is None else state
+    mask = None
+    if lengths is not None:
+        mask = (np.arange(T)[:, None] < check_lengths(lengths, T, B))[:, :, None]  # (T, B, 1)
+        xs = np.where(mask, xs, 0)  # before any product: 0 * NaN is NaN
+    zx = xs @ params.Wx + params.b  # (T, B, GH): one product for all steps
+    elementwise = extra(params)
+
+    ys = []
+    cache = Cache(cell, params, xs, mask, [], [state], [])
+    for t in range(T):
+        zh = hidden(state) @ params.Wh  # (B, GH)
+        y, new_state, gates = cell.update(zx[t], zh, state, elementwise)
+        if mask is not None:
+            new_state = map_state(lambda new, old: np.where(mask[t], new, old), new_state, state)
+            y = np.where(mask[t], y, 0)
+        state = new_state
+        ys.append(y)
+        cache.zh.append(zh)
+        cache.states.append(state)
+        cache.gates.append(gates)
+    shape = (T, B, params.Wh.shape[0])
+    return np.stack(ys) if T else np.zeros(shape, zx.dtype), state, cache
+
+
+def backward(dys: Array, dstate: State | None, cache: Cache):
+    """Backpropagation through time: dys (T, B, H), dstate -> dparams, dxs (T, B, D), dstate0.
+
+    Args:
+      dys: gradient of the loss with respect to each output *alone*; what flows between the steps is added here.
+      dstate: gradient with respect to the final state; None stands for zero.
+      cache: from :func:`forward`.
+
+    Returns:
+      The gradients with respect to the weights (the same NamedTuple), the inputs, and the initial state.
+    """
+    dparams, dxs, dstate0, _ = _backward(dys, dstate, cache)
+    return dparams, dxs, dstate0
+
+
+def gate_gradients(dys: Array, dstate: State | None, cache: Cache):
+    """The gradient with respect to every named intermediate: a NamedTuple of arrays (T, B, H), zero on padding."""
+    return _stack(_backward(dys, dstate, cache)[3], cache)
+
+
+def gates(cell: Cell, params: Params, xs: Array, state: State | None = None, lengths=None):
+    """Every named intermediate over time: a NamedTuple of arrays (T, B, H), zero on padding."""
+    cache = forward(cell, params, xs, state, lengths)[2]
+    return _stack(cache.gates, cache)
+
+
+def _backward(dys: Array, dstate: State | None, cache: Cache):
+    cell, params, xs, mask, zh, states, gates = cache
+    T = len(gates)
+    if dys.shape[:1] != (T,) or dys.shape[1:] != hidden(states[0]).shape:
+        expected = (T, *hidden(states[0]).shape)
+        raise ValueError(f"dys has shape {dys.shape}; expected (T, B, H) = {expected}, the shape of ys")
+    dstate = map_state(np.zeros_like, states[-1]) if dstate is None else dstate
+    dys = dys if mask is None else np.where(mask, dys, 0)
+    elementwise = extra(params)
+    hs = np.stack([hidden(state) for state in states])  # (T+1, B, H): hs[t] enters step t
+
+    dtype = np.result_type(dys, hs, params.Wh)
+    dzx = np.zeros((*xs.shape[:2], params.Wh.shape[1]), dtype)  # (T, B, GH)
+    dzh = np.zeros_like(dzx)
+    dextra = {name: np.zeros(value.shape, dtype) for name, value in elementwise.items()}
+    dgates: list[Any] = [None] * T
+    for t in reversed(range(T)):
+        kept = None
+        if mask is not None:  # a frozen step hands its gradient through, past the update
+            kept = map_state(lambda d: np.where(mask[t], 0, d), dstate)
+            dstate = map_state(lambda d: np.where(mask[t], d, 0), dstate)
+        dzx[t], dzh[t], dstate, dextra_t, dgates[t] = cell.update_backward(
+            dys[t], dstate, gates[t], zh[t], states[t], elementwise
+        )
+        dstate = with_hidden(dstate, hidden(dstate) + dzh[t] @ params.Wh.T)  # (B, H)  P1
+        if kept is not None:
+            dstate = map_state(np.add, dstate, kept)
+        for name, d in dextra_t.items():
+            dextra[name] += d.sum(axis=0)
+
+    # One product per sequence, after the loop: a sum over t and over the batch is a product with T·B in the middle.
+    xs_flat, hs_flat, dzx_flat, dzh_flat = (a.reshape(-1, a.shape[-1]) for a in (xs, hs[:-1], dzx, dzh))
+    dxs = dzx @ params.Wx.T  # (T, B, D)  P2
+    dparams = type(params)(
+        Wx=xs_flat.T @ dzx_flat,  # (D, GH)  P3
+        Wh=hs_flat.T @ dzh_flat,  # (H, GH)  P4
+        b=dzx_flat.sum(axis=0),  # (GH,)  P5
+        **dextra,
+    )
+    return dparams, dxs, dstate, dgates
+
+
+def _stack(steps: list[Any], cache: Cache):
+    """A list over t of NamedTuples (B, H) as one NamedTuple (T, B, H), zero on padding."""
+    named: Any = cache.cell.gates
+    if not steps:
+        empty = np.zeros((0, *hidden(cache.states[0]).shape), hidden(cache.states[0]).dtype)
+        return named(*[empty] * len(named._fields))
+    stacked = (np.stack(column) for column in zip(*steps))
+    return named(*(s if cache.mask is None else np.where(cache.mask, s, 0) for s in stacked))

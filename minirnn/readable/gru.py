@@ -1,0 +1,105 @@
+"""The GRU that resets after the product, in NumPy: one step forward (G1-G5) and backward (G6-G15), by hand.
+
+The time loop and the products with Wx and Wh are in :mod:`minirnn.readable.engine`.
+The update gate z follows Cho et al. 2014: ``h = (1 - z) h' + z n``. PyTorch, Keras and flax store the opposite gate,
+``h = z h' + (1 - z) n``; negating the z columns of Wx, Wh and b turns one into the other exactly.
+
+Dimension letters: T time steps, B batch, D input size, H hidden size.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minirnn.equations import numbered
+from minirnn.params import GRUGates, GRUParams, init_gru
+from minirnn.readable import engine
+from minirnn.readable.activations import sigmoid
+
+
+def update(zx, zh, state, extra):
+    """The gates of one step, elementwise. zx, zh (B, 3H), state (B, H), b_hn (H,) -> y (B, H), state, gates."""
+    zx_r, zx_z, zx_n = np.split(zx, 3, axis=-1)  # (B, H) each, order r z n  G1
+    zh_r, zh_z, zh_n = np.split(zh, 3, axis=-1)  # (B, H) each  G1
+    r = sigmoid(zx_r + zh_r)  # G2
+    z = sigmoid(zx_z + zh_z)  # G3
+    n = np.tanh(zx_n + r * (zh_n + extra["b_hn"]))  # G4
+    h = (1 - z) * state + z * n  # G5
+    return h, h, GRUGates(r, z, n)
+
+
+def update_backward(dy, dstate, gates, zh, state, extra):
+    """The gradients of one step's gates. dy, dstate (B, H) -> dzx, dzh (B, 3H), dstate_prev (B, H).
+
+    ``dstate`` comes from step t+1, ``state`` is the one before this step. Also returns the gradients of the
+    elementwise parameters and of the named intermediates.
+    """
+    r, z, n = gates
+    zh_n = np.split(zh, 3, axis=-1)[2]
+    dh = dy + dstate  # G6
+    dz = dh * (n - state)  # G7
+    dn = dh * z  # G8
+    dzx_n = dn * (1 - n**2)  # G9
+    dzh_n = dzx_n * r  # G10
+    dr = dzx_n * (zh_n + extra["b_hn"])  # G11
+    dzx_r = dr * r * (1 - r)  # G12
+    dzx_z = dz * z * (1 - z)  # G13
+    dzx = np.concatenate([dzx_r, dzx_z, dzx_n], axis=-1)  # (B, 3H)
+    dzh = np.concatenate([dzx_r, dzx_z, dzh_n], axis=-1)  # (B, 3H)
+    dh_prev = dh * (1 - z)  # G15, its elementwise part
+    return dzx, dzh, dh_prev, {"b_hn": dzh_n}, GRUGates(dr, dz, dn)  # b_hn: G14
+
+
+CELL = engine.Cell(update, update_backward, GRUGates)
+
+init = init_gru
+
+
+def initial_state(params: GRUParams, batch_size: int):
+    """Zero state: h (B, H), in the dtype of the weights."""
+    return engine.initial_state(CELL, params, batch_size)
+
+
+@numbered("G1-G5")
+def step(params: GRUParams, x, state):
+    """One GRU step. x (B, D), state (B, H) -> y (B, H), state, cache."""
+    return engine.step(CELL, params, x, state)
+
+
+@numbered("G6-G15, P1-P5")
+def step_backward(dy, dstate, cache):
+    """The gradients of one GRU step. dy, dstate (B, H) -> dparams, dx (B, D), dstate_prev (B, H)."""
+    return engine.step_backward(dy, dstate, cache)
+
+
+@numbered("G1-G5")
+def forward(params: GRUParams, xs, state=None, lengths=None):
+    """A GRU over a sequence. xs (T, B, D) -> ys (T, B, H), final state (B, H), cache.
+
+    Arguments, masking and errors: :func:`minirnn.readable.engine.forward`.
+
+    >>> params = init(0, input_size=3, hidden_size=2)
+    >>> ys, state, cache = forward(params, np.ones((5, 4, 3), np.float32))
+    >>> ys.shape, state.shape
+    ((5, 4, 2), (4, 2))
+    """
+    return engine.forward(CELL, params, xs, state, lengths)
+
+
+@numbered("G6-G15, P1-P5")
+def backward(dys, dstate, cache):
+    """Backpropagation through time. dys (T, B, H), dstate -> dparams, dxs (T, B, D), dstate0.
+
+    ``dys`` excludes what flows between the steps; see :func:`minirnn.readable.engine.backward`.
+    """
+    return engine.backward(dys, dstate, cache)
+
+
+def gates(params: GRUParams, xs, state=None, lengths=None) -> GRUGates:
+    """Every named intermediate over time: r, z and n, each (T, B, H), zero on padding."""
+    return engine.gates(CELL, params, xs, state, lengths)
+
+
+def gate_gradients(dys, dstate, cache) -> GRUGates:
+    """The gradient with respect to each of :func:`gates`, each (T, B, H); arguments as in :func:`backward`."""
+    return engine.gate_gradients(dys, dstate, cache)

@@ -1,0 +1,114 @@
+"""The LSTM in NumPy: the gate arithmetic of one step forward (L1-L7) and backward (L8-L18), by hand.
+
+The time loop and the products with Wx and Wh are in :mod:`minirnn.readable.engine`.
+
+Dimension letters: T time steps, B batch, D input size, H hidden size.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minirnn.equations import numbered
+from minirnn.params import LSTMGates, LSTMParams, LSTMState, init_lstm
+from minirnn.readable import engine
+from minirnn.readable.activations import sigmoid
+
+
+def update(zx, zh, state, extra):
+    """The gates of one step, elementwise. zx, zh (B, 4H), state.h and state.c (B, H) -> y (B, H), state, gates."""
+    z_i, z_f, z_g, z_o = np.split(zx + zh, 4, axis=-1)  # (B, H) each, order i f g o  L1
+    i = sigmoid(z_i)  # L2
+    f = sigmoid(z_f)  # L3
+    g = np.tanh(z_g)  # L4
+    o = sigmoid(z_o)  # L5
+    c = f * state.c + i * g  # L6
+    tanh_c = np.tanh(c)
+    h = o * tanh_c  # L7
+    return h, LSTMState(h, c), LSTMGates(i, f, g, o, c, tanh_c)
+
+
+def update_backward(dy, dstate, gates, zh, state, extra):
+    """The gradients of one step's gates. dy (B, H), dstate.h and dstate.c (B, H) -> dzx, dzh (B, 4H), dstate_prev.
+
+    ``dstate`` comes from step t+1, ``state`` is the one before this step. Also returns the gradients of the
+    elementwise parameters (none) and of the named intermediates.
+    """
+    i, f, g, o, c, tanh_c = gates
+    dh = dy + dstate.h  # L8
+    do = dh * tanh_c  # L9
+    dtanh_c = dh * o
+    dc = dstate.c + dtanh_c * (1 - tanh_c**2)  # L10
+    di = dc * g  # L11
+    df = dc * state.c  # L12
+    dg = dc * i  # L13
+    dz = np.concatenate(
+        [
+            di * i * (1 - i),  # L14
+            df * f * (1 - f),  # L15
+            dg * (1 - g**2),  # L16
+            do * o * (1 - o),  # L17
+        ],
+        axis=-1,
+    )  # (B, 4H)
+    dc_prev = dc * f  # L18
+    # h enters this step only through z: nothing of dh passes elementwise.
+    return dz, dz, LSTMState(np.zeros_like(dh), dc_prev), {}, LSTMGates(di, df, dg, do, dc, dtanh_c)
+
+
+CELL = engine.Cell(update, update_backward, LSTMGates, LSTMState)
+
+init = init_lstm
+
+
+def initial_state(params: LSTMParams, batch_size: int) -> LSTMState:
+    """Zero state: h and c (B, H), in the dtype of the weights."""
+    return engine.initial_state(CELL, params, batch_size)
+
+
+@numbered("L1-L7")
+def step(params: LSTMParams, x, state: LSTMState):
+    """One LSTM step. x (B, D), state.h and state.c (B, H) -> y (B, H), state, cache.
+
+    PyTorch's ``nn.LSTMCell`` computes the same with weights transposed and two biases that add up to ``b``.
+    """
+    return engine.step(CELL, params, x, state)
+
+
+@numbered("L8-L18, P1-P5")
+def step_backward(dy, dstate, cache):
+    """The gradients of one LSTM step. dy, dstate.h, dstate.c (B, H) -> dparams, dx (B, D), dstate_prev."""
+    return engine.step_backward(dy, dstate, cache)
+
+
+@numbered("L1-L7")
+def forward(params: LSTMParams, xs, state: LSTMState | None = None, lengths=None):
+    """An LSTM over a sequence. xs (T, B, D) -> ys (T, B, H), final state, cache.
+
+    Arguments, masking and errors: :func:`minirnn.readable.engine.forward`.
+
+    >>> params = init(0, input_size=3, hidden_size=2)
+    >>> ys, state, cache = forward(params, np.ones((5, 4, 3), np.float32))
+    >>> ys.shape, state.c.shape
+    ((5, 4, 2), (4, 2))
+    """
+    return engine.forward(CELL, params, xs, state, lengths)
+
+
+@numbered("L8-L18, P1-P5")
+def backward(dys, dstate, cache):
+    """Backpropagation through time. dys (T, B, H), dstate -> dparams, dxs (T, B, D), dstate0.
+
+    ``dys`` excludes what flows between the steps; see :func:`minirnn.readable.engine.backward`.
+    """
+    return engine.backward(dys, dstate, cache)
+
+
+def gates(params: LSTMParams, xs, state: LSTMState | None = None, lengths=None) -> LSTMGates:
+    """Every named intermediate over time: i, f, g, o, c and tanh_c, each (T, B, H), zero on padding."""
+    return engine.gates(CELL, params, xs, state, lengths)
+
+
+def gate_gradients(dys, dstate, cache) -> LSTMGates:
+    """The gradient with respect to each of :func:`gates`, each (T, B, H); arguments as in :func:`backward`."""
+    return engine.gate_gradients(dys, dstate, cache)
