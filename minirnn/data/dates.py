@@ -1,0 +1,196 @@
+"""Cells of text to times: which column holds them, in which order day and month stand, which time zone."""
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from minirnn.data.columns import MISSING_TEXTS
+from minirnn.data.table import DataError, listed, quoted, suggestion
+
+_WHOLE = re.compile(r"\d+")
+_NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?")
+_ISO_YEAR = re.compile(r"\d{4}\D?")
+_MONTH_NAME = re.compile(r"(?i)\b\d*(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)")
+_OFFSET = re.compile(r":\d\d(\.\d+)?\s*(Z|UTC|GMT|[+-]\d\d(:?\d\d)?)$")
+_QUARTER = re.compile(r"(\d{4})[- ]?[Qq]([1-4])")
+_YEAR_LAST = re.compile(
+    r"(\d{1,2})([./-])(\d{1,2})\2(\d{4}|\d{2})(?:[ T]+(\d{1,2})(:\d\d(?::\d\d(?:\.\d+)?)?)? *([AaPp][Mm])?)?"
+)
+_TIME_WORDS = {"date", "time", "timestamp", "datetime", "ds", "year", "month", "week", "day", "period"}
+
+
+def find_date_column(names: Sequence[str], columns: Sequence[Sequence[str]], wanted: str | None = None) -> int:
+    """The position of the date column: the wanted one, or the first whose cells are mostly dates.
+
+    A column of bare integers counts as dates when its name says so, or, where no other column holds dates,
+    when its cells are years that do not repeat.
+    """
+    if wanted is not None:
+        if wanted not in names:
+            raise DataError(
+                f"there is no date column {wanted!r}; {suggestion(wanted, names)}the columns are {listed(names)}"
+            )
+        return names.index(wanted)
+    years = None
+    for position, (name, column) in enumerate(zip(names, columns)):
+        # A sample is enough to choose a column; all its cells are parsed, and checked, afterwards.
+        sample = [cell for cell in column[:400] if cell.lower() not in MISSING_TEXTS][:100]
+        if not sample:
+            continue
+        if all(_WHOLE.fullmatch(cell) for cell in sample):
+            looks_like_years = all(1000 <= int(cell) <= 2999 for cell in sample if len(cell) < 10)
+            named = bool(_TIME_WORDS & set(re.split(r"[^a-z]+", name.lower())))
+            if named and _whole_numbers(sample).notna().all() and len(set(sample)) > len(sample) // 2:
+                return position
+            if looks_like_years and years is None and len(set(column)) == len(column):
+                years = position
+        else:
+            shares = [np.mean(_parse_text(sample, order).notna()) for order in (False, True)]
+            if sum(shares) - min(shares) >= 0.5:
+                return position
+    if years is not None:
+        return years
+    parts = [name for name in names if name.lower() in ("year", "month", "day", "hour")]
+    advice = (
+        f"join {listed(parts)} into one column with dates such as 2012-01-31"
+        if len(parts) > 1
+        else "add one with times such as 2012-01-31 or 2012-01-31 13:00"
+    )
+    raise DataError(f"no column holds dates; the columns are {listed(names)}: {advice}")
+
+
+def parse_dates(name: str, cells: Sequence[str], lines: Sequence[int]) -> tuple[pd.DatetimeIndex, list[str]]:
+    """The cells of the date column as times without a zone, and a note for each decision taken."""
+    notes: list[str] = []
+    for cell, line in zip(cells, lines):
+        if cell.lower() in MISSING_TEXTS:
+            raise DataError(f"line {line}: the date column {name!r} is empty: add the time or delete the line")
+    if all(_WHOLE.fullmatch(cell) for cell in cells):
+        times = _whole_numbers(cells)
+    else:
+        times = _parse_text(cells, _day_first(name, cells, lines, notes))
+    bad = np.flatnonzero(times.isna())
+    if bad.size:
+        raise DataError(
+            f"line {lines[bad[0]]}: {quoted(cells[bad[0]])} in the date column {name!r} is not a date: "
+            "write it like 2012-01-31 or 2012-01-31 13:00"
+        )
+    zoned = np.array([_OFFSET.search(cell) is not None for cell in cells])
+    if zoned.any():
+        if not zoned.all():
+            odd = int(np.flatnonzero(~zoned)[0])
+            raise DataError(
+                f"line {lines[odd]}: {quoted(cells[odd])} in the date column {name!r} has no time zone "
+                "but other lines have one: write all the times with a zone or all without"
+            )
+        notes.append(f"The times in {name!r} have a time zone; they were converted to UTC.")
+    return times, notes
+
+
+def _whole_numbers(cells: Sequence[str]) -> pd.DatetimeIndex:
+    """Years, YYYYMM, YYYYMMDD or seconds (milli-, micro-, nanoseconds) since 1970; NaT for anything else."""
+    lengths = {len(cell) for cell in cells}
+    if lengths == {4}:
+        return _iso([cell if cell >= "1000" else "" for cell in cells])
+    if lengths == {6}:
+        return _iso([f"{cell[:4]}-{cell[4:]}" for cell in cells])
+    if lengths == {8}:
+        return _iso(list(cells))
+    for unit, least, most in (("s", 9, 10), ("ms", 12, 13), ("us", 15, 16), ("ns", 18, 19)):
+        if lengths <= {least, most}:
+            stamps = np.array([int(cell) for cell in cells], dtype="int64").astype(f"datetime64[{unit}]")
+            return pd.DatetimeIndex(stamps if unit == "ns" else stamps.astype("datetime64[us]"))
+    return pd.DatetimeIndex([pd.NaT] * len(cells))
+
+
+def _day_first(name: str, cells: Sequence[str], lines: Sequence[int], notes: list[str]) -> bool:
+    """Whether dates such as 03/04/2020 start with the day. Proof first, then regular steps, then a guess."""
+    day_line = month_line = None  # the first line that can only be read one way
+    separators, short_years = set(), False
+    for cell, line in zip(cells, lines):
+        match = _YEAR_LAST.fullmatch(cell)
+        if match:
+            separators.add(match[2])
+            short_years |= len(match[4]) == 2
+            if int(match[1]) > 12 and day_line is None:
+                day_line = line
+            if int(match[3]) > 12 and month_line is None:
+                month_line = line
+    if not separators:
+        return False
+    if short_years:
+        notes.append(f"Two-digit years in {name!r} were read as 1969 to 2068.")
+    if day_line and month_line:
+        raise DataError(
+            f"line {max(day_line, month_line)}: the dates in {name!r} start with the day in line {day_line} "
+            f"but with the month in line {month_line}: write all of them like 2012-01-31"
+        )
+    if day_line or month_line:
+        return day_line is not None
+    as_day, as_month = (_is_regular(_parse_text(cells, order)) for order in (True, False))
+    if as_day != as_month:
+        day_first, why = as_day, "only then are the steps between them regular"
+    else:
+        day_first = separators == {"."}
+        why = "that is usual with dots" if day_first else "nothing in the file settles it"
+    order, other = ("day/month", "month/day") if day_first else ("month/day", "day/month")
+    notes.append(
+        f"The dates in {name!r} were read as {order} because {why}; if they are {other}, write them like 2012-01-31."
+    )
+    return day_first
+
+
+def _is_regular(times: pd.DatetimeIndex) -> bool:
+    """Whether the times are complete, in order, and a fixed number of days or calendar months apart."""
+    if len(times) < 3 or times.hasnans:
+        return False
+    steps = np.diff(times.to_numpy())
+    months = np.diff(times.year.to_numpy() * 12 + times.month.to_numpy())
+    one_day = len(set(times.day)) == 1 and months[0] != 0 and (months == months[0]).all()
+    return bool((steps == steps[0]).all() or one_day)
+
+
+def _parse_text(cells: Sequence[str], day_first: bool) -> pd.DatetimeIndex:
+    """Text to times, NaT where a cell is no date. Everything is brought to ISO form before it is parsed."""
+    texts = [_iso_text(cell, day_first) for cell in cells]
+    times = _iso(texts)
+    unread = times.isna()
+    worded = [i for i, cell in enumerate(cells) if unread[i] and _MONTH_NAME.search(cell)]
+    if worded:
+        # Only cells with a month's name reach the lenient parser: it would read "sun" as next Sunday.
+        found = pd.to_datetime(
+            [cells[i] for i in worded], format="mixed", errors="coerce", dayfirst=day_first, utc=True
+        )
+        values = pd.Series(times)
+        values.iloc[worded] = found.tz_localize(None).as_unit(times.unit)
+        times = pd.DatetimeIndex(values)
+    return times
+
+
+def _iso(texts: Sequence[str]) -> pd.DatetimeIndex:
+    return pd.DatetimeIndex(pd.to_datetime(list(texts), format="ISO8601", errors="coerce", utc=True).tz_localize(None))
+
+
+def _iso_text(cell: str, day_first: bool) -> str:
+    """One cell in ISO form; an empty text, which parses as no date, for numbers and other text."""
+    if match := _YEAR_LAST.fullmatch(cell):
+        first, _, second, year, hour, rest, half = match.groups()
+        day, month = (first, second) if day_first else (second, first)
+        if len(year) == 2:
+            year = ("20" if int(year) < 69 else "19") + year  # the convention of POSIX
+        if hour is None:
+            return f"{year}-{month:0>2}-{day:0>2}"
+        if half:
+            if not 1 <= int(hour) <= 12:
+                return ""
+            hour = str(int(hour) % 12 + (12 if half in ("PM", "pm", "Pm", "pM") else 0))
+        elif rest is None:
+            return ""
+        return f"{year}-{month:0>2}-{day:0>2} {hour:0>2}{rest or ':00'}"
+    if match := _QUARTER.fullmatch(cell):
+        return f"{match[1]}-{3 * int(match[2]) - 2:02d}-01"
+    if _NUMBER.fullmatch(cell) or not _ISO_YEAR.match(cell):
+        return ""
+    return re.sub(r" *(UTC|GMT)$", "Z", cell)

@@ -1,0 +1,78 @@
+"""Chronological splits: training rows first, then validation rows, then test rows; nothing is shuffled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from minirnn.data.table import DataError
+
+
+@dataclass(frozen=True)
+class Split:
+    """Row ranges of the three parts: [0, train), [train, validation), [validation, rows).
+
+    Args:
+      train: number of training rows.
+      validation: the row after the last validation row.
+      rows: number of all rows.
+    """
+
+    train: int
+    validation: int
+    rows: int
+
+    @property
+    def parts(self) -> dict[str, range]:
+        """The rows of each part, by name."""
+        return {
+            "train": range(self.train),
+            "validation": range(self.train, self.validation),
+            "test": range(self.validation, self.rows),
+        }
+
+    def origins(self, part: str, window: int, horizon: int) -> np.ndarray:
+        """The last known rows t of the windows whose *targets* t+1 .. t+horizon all lie in the part.
+
+        Their inputs t-window+1 .. t may reach back into earlier parts, which are known by then. No target of one part
+        is a target of another, and no input of training or validation lies in the test part.
+        """
+        rows = self.parts[part]
+        return np.arange(max(rows.start - 1, window - 1), rows.stop - horizon)
+
+
+def chronological_split(
+    rows: int, window: int, horizon: int, validation_fraction: float = 0.15, test_fraction: float = 0.25
+) -> Split:
+    """Splits rows by fractions of their number.
+
+    Raises:
+      DataError: a part would be too short for one window; the message says how many rows are needed.
+    """
+    test = round(rows * test_fraction)
+    validation = round(rows * validation_fraction)
+    split = Split(rows - test - validation, rows - test, rows)
+    # At least as many training windows as the horizon is long, and one window in each other part.
+    wanted = {"train": window + 2 * horizon - 1, "validation": horizon, "test": horizon if test_fraction else 0}
+    fractions = {
+        "train": 1 - validation_fraction - test_fraction,
+        "validation": validation_fraction,
+        "test": test_fraction,
+    }
+    if any(len(split.parts[name]) < least for name, least in wanted.items()):
+        needed = max(int(np.ceil(least / fractions[name])) for name, least in wanted.items() if least)
+        while any(  # rounding of the parts can ask for a row or two more
+            len(part) < wanted[name]
+            for name, part in Split(
+                needed - round(needed * test_fraction) - round(needed * validation_fraction),
+                needed - round(needed * test_fraction),
+                needed,
+            ).parts.items()
+        ):
+            needed += 1
+        raise DataError(
+            f"too few rows: {rows}, but window {window} and horizon {horizon} need at least {needed}; "
+            "give more data, or a smaller window or horizon"
+        )
+    return split

@@ -1,0 +1,133 @@
+"""What keeps the house in order: arrows between rooms, light imports, mirror modules, documented names."""
+
+import ast
+import importlib
+import inspect
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import minirnn
+
+ROOT = Path(minirnn.__file__).parent
+
+# Room -> the rooms and libraries that it may import. What is not listed here may be imported by nobody.
+GROUND = {"params", "equations", "_version"}
+ARROWS = {
+    "equations": {"re", "dataclasses", "collections", "typing"},
+    "params": {"numpy", "dataclasses", "collections", "typing"},
+    "readable": {"numpy", "collections", "functools", "typing", *GROUND},
+    "fast": {"numpy", "jax", "optax", "collections", "functools", "typing", *GROUND},
+}
+ABOVE = {
+    "data": GROUND,
+    "models": GROUND | {"data", "fast", "readable"},
+    "inspect": GROUND | {"data", "fast", "readable"},
+    "bench": GROUND | {"fast", "readable"},
+    "cli": GROUND | {"data", "models", "inspect", "bench"},
+}
+
+
+def imports(path: Path):
+    """(line, dotted name) of every import of a file, those inside functions too."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: relative import"
+            if node.module == "minirnn":
+                yield from ((node.lineno, f"minirnn.{alias.name}") for alias in node.names)
+            else:
+                yield node.lineno, node.module
+
+
+def files_of(room: str):
+    return [ROOT / f"{room}.py"] if (ROOT / f"{room}.py").exists() else sorted((ROOT / room).rglob("*.py"))
+
+
+@pytest.mark.parametrize("room", [*ARROWS, *ABOVE])
+def test_arrows_run_one_way(room):
+    files = files_of(room)
+    assert files
+    for path in files:
+        for line, name in imports(path):
+            parts = name.split(".")
+            if parts[0] == "minirnn" and len(parts) > 1:
+                allowed = ARROWS.get(room, ABOVE.get(room, set())) | {room}
+                assert parts[1] in allowed, f"{path.relative_to(ROOT)}:{line}: {room} must not import {name}"
+            elif room in ARROWS:
+                assert parts[0] in ARROWS[room] | {"__future__"}, f"{path.relative_to(ROOT)}:{line}: imports {name}"
+
+
+def test_every_room_is_on_the_plan():
+    rooms = {
+        p.stem if p.is_file() else p.name for p in ROOT.iterdir() if p.suffix == ".py" or (p / "__init__.py").exists()
+    }
+    assert rooms - {"__init__", "__main__", "_version", "__pycache__"} == set(ARROWS) | set(ABOVE)
+
+
+@pytest.mark.parametrize(
+    "statement", ["import minirnn", "import minirnn.readable", "import minirnn; minirnn.readable.lstm"]
+)
+def test_light_imports(statement):
+    code = f"{statement}\nimport sys\nprint([m for m in ('jax', 'pandas', 'matplotlib', 'optax') if m in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+BACKWARD_ONLY = {"update_backward", "step_backward", "backward", "gate_gradients"}
+
+
+def public_functions(module) -> list[str]:
+    """Public names that the module itself assigns or defines, in the order of the file."""
+    names = []
+    for node in ast.parse(inspect.getsource(module)).body:
+        if isinstance(node, ast.FunctionDef):
+            names.append(node.name)
+        elif isinstance(node, ast.Assign):
+            names += [target.id for target in node.targets if isinstance(target, ast.Name)]
+    return [name for name in names if not name.startswith("_")]
+
+
+@pytest.mark.parametrize("name", ["rnn", "lstm", "gru", "losses", "network"])
+def test_mirror_modules_have_the_same_names_in_the_same_order(name):
+    half = {h: importlib.import_module(f"minirnn.{h}.{name}") for h in ("readable", "fast")}
+    assert [n for n in public_functions(half["readable"]) if n not in BACKWARD_ONLY] == public_functions(half["fast"])
+    for function in set(public_functions(half["fast"])) - {"CELL", "CELLS", "update"}:
+        signatures = [list(inspect.signature(getattr(m, function)).parameters) for m in half.values()]
+        assert signatures[0] == signatures[1], function
+
+
+@pytest.mark.parametrize("half", ["readable", "fast"])
+@pytest.mark.parametrize("name", ["rnn", "lstm", "gru"])
+def test_a_cell_has_the_contract_and_stays_short(half, name):
+    module = importlib.import_module(f"minirnn.{half}.{name}")
+    contract = {"init", "initial_state", "step", "forward", "gates"}
+    assert contract | (BACKWARD_ONLY if half == "readable" else set()) <= set(public_functions(module))
+    assert list(inspect.signature(module.init).parameters) == ["rng", "input_size", "hidden_size", "dtype"]
+    assert list(inspect.signature(module.forward).parameters)[:4] == ["params", "xs", "state", "lengths"]
+    assert len(inspect.getsource(module).splitlines()) <= 150
+
+
+def test_every_public_name_has_a_docstring():
+    bare = []
+    for info in pkgutil.walk_packages([str(ROOT)], "minirnn."):
+        if info.name == "minirnn.__main__":
+            continue
+        module = importlib.import_module(info.name)
+        if not module.__doc__:
+            bare.append(info.name)
+        for name, value in vars(module).items():
+            own = getattr(value, "__module__", None) == info.name
+            if own and not name.startswith("_") and callable(value) and not inspect.getdoc(value):
+                bare.append(f"{info.name}.{name}")
+    assert not bare
+
+
+def test_public_names_are_listed_and_unknown_ones_refused():
+    assert {"Forecaster", "load", "readable", "fast"} <= set(dir(minirnn))
+    with pytest.raises(AttributeError, match="no attribute 'lstm'"):
+        _ = minirnn.lstm

@@ -1,0 +1,68 @@
+"""The NumPy optimisers against optax, step by step."""
+
+import jax
+import numpy as np
+import optax
+import parity
+import pytest
+
+from minirnn import readable
+from minirnn.params import Network
+from minirnn.readable import optimizers
+
+PAIRS = {
+    "sgd": (optimizers.sgd(0.1), optax.sgd(0.1)),
+    "momentum": (optimizers.sgd(0.1, momentum=0.9), optax.sgd(0.1, momentum=0.9)),
+    "adam": (optimizers.adam(0.01), optax.adam(0.01)),
+    "adam, other constants": (
+        optimizers.adam(0.01, b1=0.8, b2=0.99, eps=1e-3),
+        optax.adam(0.01, b1=0.8, b2=0.99, eps=1e-3),
+    ),
+    "clipped adam": (
+        optimizers.chain(optimizers.clip_by_global_norm(1.0), optimizers.adam(0.01)),
+        optax.chain(optax.clip_by_global_norm(1.0), optax.adam(0.01)),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_each_step_equals_optax(name, rng, x64):
+    ours, theirs = PAIRS[name]
+    network = Network("gru", hidden_size=4, num_layers=2, output_size=3)
+    params = readable.network.init(0, network, input_size=2, dtype=np.float64)
+    a, b = params, jax.tree.map(jax.numpy.asarray, params)
+    state_a, state_b = ours.init(a), theirs.init(b)
+    for step in range(20):
+        # Norms on both sides of the clipping threshold.
+        grads = jax.tree.map(lambda p: rng.standard_normal(p.shape) * (0.01 if step % 3 else 1.0), params)
+        updates_a, state_a = ours.update(grads, state_a, a)
+        updates_b, state_b = theirs.update(grads, state_b, b)
+        a, b = optimizers.apply_updates(a, updates_a), optax.apply_updates(b, updates_b)
+        for mine, optaxs in zip(jax.tree.leaves((updates_a, a)), jax.tree.leaves((updates_b, b))):
+            assert parity.relative_error(mine, optaxs) < 1e-13
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_float32_stays_float32_and_nothing_is_mutated(name):
+    optimizer, _ = PAIRS[name]
+    params = {"a": np.ones(3, np.float32), "b": [np.ones((2, 2), np.float32)]}
+    grads = {"a": np.full(3, 2, np.float32), "b": [np.full((2, 2), 3, np.float32)]}
+    state = optimizer.init(params)
+    before = [leaf.copy() for leaf in optimizers.tree_leaves((params, grads))]
+    updates, _ = optimizer.update(grads, state, params)
+    again, _ = optimizer.update(grads, state, params)
+    new = optimizers.apply_updates(params, updates)
+    assert {leaf.dtype for leaf in optimizers.tree_leaves((updates, new))} == {np.dtype(np.float32)}
+    assert isinstance(new["b"], list)
+    for left, right in zip(optimizers.tree_leaves((updates, params, grads)), optimizers.tree_leaves((again, before))):
+        np.testing.assert_array_equal(left, right)
+
+
+def test_global_norm_and_clipping():
+    grads = {"a": np.array([3.0]), "b": np.array([4.0])}
+    assert optimizers.global_norm(grads) == pytest.approx(5)
+    clip = optimizers.clip_by_global_norm(1.0)
+    clipped, _ = clip.update(grads, clip.init(grads))
+    assert optimizers.global_norm(clipped) == pytest.approx(1)
+    small = {"a": np.array([0.3]), "b": np.array([0.4])}
+    assert clip.update(small, ())[0] is small
