@@ -25,7 +25,7 @@ class Cycle:
 def base(frequency: str) -> tuple[str, int]:
     """The kind of step and how many of it one step takes: ``"W-SAT"`` -> (W, 1), ``"15min"`` -> (min, 15)."""
     offset = to_offset(frequency)
-    return offset.name.split("-")[0], offset.n
+    return offset.rule_code.split("-")[0], offset.n
 
 
 def season_length(frequency: str) -> int:
@@ -38,6 +38,22 @@ def season_length(frequency: str) -> int:
     """
     kind, n = base(frequency)
     return max(1, _SEASONS.get(kind, 1) // n)
+
+
+# Kind of step -> (window, horizon) that a forecast takes when nothing else is said.
+_DEFAULTS = {"min": (120, 60), "h": (72, 24), "D": (30, 7), "B": (30, 5), "W": (52, 8), "M": (24, 12), "Q": (16, 4)}
+
+
+def default_horizon(frequency: str) -> int:
+    """Steps ahead where the user names none: a day of hours, a week of days, a year of months, five years."""
+    kind, _ = base(frequency)
+    return _DEFAULTS.get(kind, _DEFAULTS.get(kind[0].upper(), (24, 5)))[1]
+
+
+def default_window(frequency: str, horizon: int) -> int:
+    """Rows that a forecast reads where the user names none: at least twice the horizon."""
+    kind, _ = base(frequency)
+    return max(2 * horizon, _DEFAULTS.get(kind, _DEFAULTS.get(kind[0].upper(), (24, 5)))[0])
 
 
 def step_days(frequency: str) -> float:
@@ -68,19 +84,19 @@ def phases(index: pd.DatetimeIndex, cycle: Cycle) -> np.ndarray:
     if cycle.name == "day":
         return day
     if cycle.name == "week":
-        return (index.weekday.to_numpy() + day) / 7
+        return (index.day_of_week.to_numpy() + day) / 7
     year = np.where(index.is_leap_year, 366, 365)
-    return (index.dayofyear.to_numpy() - 1 + day) / year
+    return (index.day_of_year.to_numpy() - 1 + day) / year
 
 
 def harmonics(index: pd.DatetimeIndex, cycle: Cycle, count: int = 1) -> np.ndarray:
-    """sin and cos of 1 to ``count`` times the phase, (rows, 2 count)."""
+    """Sin and cos of 1 to ``count`` times the phase, (rows, 2 count)."""
     angle = 2 * np.pi * phases(index, cycle)[:, None] * np.arange(1, count + 1)
     return np.concatenate([np.sin(angle), np.cos(angle)], axis=1)
 
 
 def calendar_features(index: pd.DatetimeIndex, frequency: str) -> pd.DataFrame:
-    """sin and cos of every cycle that the frequency resolves; no columns where there is none (years).
+    """Sin and cos of every cycle that the frequency resolves; no columns where there is none (years).
 
     >>> calendar_features(pd.date_range("2024-01-01", periods=2, freq="D"), "D").round(2)
                 year_sin  year_cos  week_sin  week_cos

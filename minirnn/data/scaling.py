@@ -31,5 +31,5 @@ class Scaler:
         return (values - self.mean) / self.std
 
     def inverse(self, values: np.ndarray) -> np.ndarray:
-        """values * std + mean, for values (..., D)."""
+        """Values * std + mean, for values (..., D)."""
         return values * self.std + self.mean

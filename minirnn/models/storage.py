@@ -1,0 +1,118 @@
+"""The file format of saved models: one ``.safetensors`` file, arrays and a JSON text in its metadata; no pickle."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minirnn._version import __version__
+from minirnn.params import DenseParams, GRUParams, LSTMParams, NetworkParams, RNNParams
+
+FORMAT = 1
+# Kind of model, as written in the file -> the module that defines the class of that name.
+KINDS = {"Forecaster": "minirnn.models.forecaster"}
+_PARAMS: dict[str, Any] = {"rnn": RNNParams, "lstm": LSTMParams, "gru": GRUParams}
+
+
+class ModelFileError(ValueError):
+    """A file that is not a model of this library, or a damaged one; one line that says what to do."""
+
+
+def write_atomically(path: str | os.PathLike, write: Callable[[Path], None]) -> None:
+    """Calls ``write`` with a temporary name beside ``path``, then renames: the file is whole or not there at all."""
+    path = Path(path)
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    try:
+        write(Path(temporary))
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)  # mkstemp's own mode would hide the file from everybody else
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def save(path: str | os.PathLike, kind: str, arrays: dict[str, np.ndarray], description: dict[str, Any]) -> None:
+    """Writes a model: its arrays by name, and everything else as JSON."""
+    from safetensors.numpy import save_file
+
+    text = json.dumps({"format": FORMAT, "version": __version__, "kind": kind, **description}, sort_keys=True)
+    whole = {name: np.ascontiguousarray(array) for name, array in sorted(arrays.items())}
+    write_atomically(path, lambda temporary: save_file(whole, temporary, metadata={"minirnn": text}))
+
+
+def read(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The arrays and the description of a saved model.
+
+    Raises:
+      ModelFileError: no such file, not a safetensors file, cut short, not ours, or of a later format.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(path)
+    if not path.is_file():
+        problem = "is a directory" if path.is_dir() else "does not exist"
+        raise ModelFileError(f"{path}: {problem}; expected a model saved by minirnn (.safetensors)")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, TypeError, ValueError) as error:
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ModelFileError(f"{path}: cannot be read as a safetensors file ({first}); save the model again") from None
+    try:
+        description = json.loads(metadata["minirnn"])
+        version = description["format"]
+    except (KeyError, TypeError, ValueError, RecursionError):
+        raise ModelFileError(f"{path}: a safetensors file, but not a model saved by minirnn") from None
+    if not isinstance(version, int) or not 1 <= version <= FORMAT:
+        written = description.get("version", "?")
+        raise ModelFileError(
+            f"{path}: format {version!r}, written by minirnn {written}; this is minirnn {__version__}, which reads "
+            f"formats 1 to {FORMAT}: update minirnn"
+        )
+    return arrays, description
+
+
+def load(path: str | os.PathLike):
+    """Loads a saved model, whatever its kind.
+
+    Raises:
+      ModelFileError: the file is missing, damaged, foreign, or of a later format.
+    """
+    arrays, description = read(path)
+    kind = description.get("kind")
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise ModelFileError(f"{path}: unknown kind of model {kind!r}; expected one of {', '.join(KINDS)}")
+    model_class = getattr(importlib.import_module(KINDS[kind]), kind)
+    try:
+        return model_class._restore(arrays, description)
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        detail = " ".join(str(error).split())[:120]
+        raise ModelFileError(f"{path}: damaged model ({type(error).__name__}: {detail}); save it again") from None
+
+
+def network_to_arrays(prefix: str, params: NetworkParams) -> dict[str, np.ndarray]:
+    """The weights of a network by name: ``{prefix}.layers.0.Wx``, ..., ``{prefix}.head.b``."""
+    arrays: dict[str, np.ndarray] = {}
+    for index, layer in enumerate(params.layers):
+        arrays |= {f"{prefix}.layers.{index}.{name}": value for name, value in layer._asdict().items()}
+    return arrays | {f"{prefix}.head.{name}": value for name, value in params.head._asdict().items()}
+
+
+def network_from_arrays(prefix: str, cell: str, num_layers: int, arrays: dict[str, np.ndarray]) -> NetworkParams:
+    """The reverse of :func:`network_to_arrays`; a missing array is a KeyError that names it."""
+    layer = _PARAMS[cell]
+    layers = tuple(
+        layer(*(arrays[f"{prefix}.layers.{index}.{name}"] for name in layer._fields)) for index in range(num_layers)
+    )
+    return NetworkParams(layers, DenseParams(arrays[f"{prefix}.head.W"], arrays[f"{prefix}.head.b"]))

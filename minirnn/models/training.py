@@ -1,0 +1,138 @@
+"""The loop around the epochs of either half: shuffling, validation, early stopping, progress."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+
+class TrainingError(ValueError):
+    """Training could not go on; one line that says where and what to do."""
+
+
+@dataclass
+class History:
+    """What happened during training. Lists over epochs hold one number for each member.
+
+    Args:
+      loss: mean training loss of epochs 1, 2, ...
+      validation: validation loss of epochs 0, 1, 2, ...; epoch 0 is before the first update.
+      best: the epoch whose weights were kept, for each member.
+      ended: why it ended: ``"patience"``, ``"max_epochs"`` or ``"interrupted"``.
+    """
+
+    loss: list[list[float]] = field(default_factory=list)
+    validation: list[list[float]] = field(default_factory=list)
+    best: list[int] = field(default_factory=list)
+    ended: str = "max_epochs"
+
+    @property
+    def epochs(self) -> int:
+        """Epochs that were run to their end."""
+        return len(self.loss)
+
+
+def batches_of(rng: np.random.Generator, windows: int, batch_size: int, members: int):
+    """Shuffled indices (K, S, B) for each member, and counts (S, B): 0 where the last batch had to be filled up.
+
+    The permutations come from NumPy, so that both halves see the same batches.
+    """
+    size = min(batch_size, windows)
+    steps = -(-windows // size)
+    counts = (np.arange(steps * size) < windows).astype(np.float32).reshape(steps, size)
+    orders = []
+    for _ in range(members):
+        order = rng.permutation(windows)
+        filler = np.zeros(steps * size - windows, order.dtype)
+        orders.append(np.concatenate([order, filler]).reshape(steps, size))
+    return np.stack(orders), counts
+
+
+def validation_loss(outputs: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Mean squared error of each member (K,) from outputs (K, n, O), over the targets that count."""
+    squares = np.where(weights > 0, (np.asarray(outputs, np.float64) - targets) ** 2, 0)
+    return squares.sum(axis=(1, 2)) / max(float((weights > 0).sum()), 1.0)
+
+
+def train(
+    half: Any,
+    description,
+    members: list,
+    training,
+    validation,
+    *,
+    rng: np.random.Generator,
+    learning_rate: float,
+    max_norm: float,
+    batch_size: int,
+    max_epochs: int,
+    patience: int,
+    progress: bool = False,
+):
+    """Trains the members until none of them has improved on the validation windows for ``patience`` epochs.
+
+    Args:
+      half: ``minirnn.fast.training`` or ``minirnn.readable.training``.
+      description: of the network.
+      members: initial weights of each member.
+      training: inputs (n, T, D), targets (n, O) and weights (n, O) of the training windows.
+      validation: the same of the validation windows.
+      rng: for the shuffles.
+      learning_rate: of Adam.
+      max_norm: of all gradients of a member together; larger ones are scaled down.
+      batch_size: windows in a batch.
+      max_epochs: at most so many.
+      patience: epochs without improvement of any member.
+      progress: show a bar on standard error.
+
+    Returns:
+      The weights of each member at its best epoch, and the History. An interruption from the keyboard ends the
+      training with the best weights so far.
+
+    Raises:
+      TrainingError: a loss is not finite.
+    """
+    from tqdm import tqdm
+
+    optimizer = half.make_optimizer(learning_rate, max_norm)
+    state = half.start(optimizer, members)
+    history = History()
+    best_loss = np.full(len(members), np.inf)
+    best_members = list(members)
+
+    def keep_best(epoch: int) -> None:
+        losses = validation_loss(half.predict(description, state, validation[0]), *validation[1:])
+        history.validation.append([float(loss) for loss in losses])
+        better = losses < best_loss
+        if better.any():
+            current = half.members(state)
+            for k in np.flatnonzero(better):
+                best_members[k], best_loss[k], history.best[k] = current[k], losses[k], epoch
+
+    history.best = [0] * len(members)
+    bar = tqdm(total=max_epochs, desc="training", unit="epoch", disable=not progress, leave=False)
+    try:
+        keep_best(0)
+        for epoch in range(1, max_epochs + 1):
+            order, counts = batches_of(rng, len(training[0]), batch_size, len(members))
+            state, losses = half.epoch(description, optimizer, state, training, order, counts)
+            losses = np.asarray(losses)
+            if not np.isfinite(losses).all():
+                raise TrainingError(
+                    f"training diverged in epoch {epoch}: the loss is {losses[~np.isfinite(losses)][0]}; "
+                    f"try a smaller learning_rate than {learning_rate:g}"
+                )
+            history.loss.append([float(loss) for loss in losses])
+            keep_best(epoch)
+            bar.update()
+            bar.set_postfix(loss=f"{losses.mean():.4f}", validation=f"{np.mean(history.validation[-1]):.4f}")
+            if epoch - max(history.best) >= patience:
+                history.ended = "patience"
+                break
+    except KeyboardInterrupt:
+        history.ended = "interrupted"
+    finally:
+        bar.close()
+    return best_members, history
