@@ -45,6 +45,7 @@ class TrainRun:
     model: Any = None
 
     def __call__(self) -> float:
+        """Runs the K steps; the loss of the last one."""
         return self.call()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,32 +48,26 @@ def chronological_split(
 ) -> Split:
     """Splits rows by fractions of their number.
 
+    >>> chronological_split(1461, window=30, horizon=7)
+    Split(train=877, validation=1096, rows=1461)
+
     Raises:
       DataError: a part would be too short for one window; the message says how many rows are needed.
     """
-    test = round(rows * test_fraction)
-    validation = round(rows * validation_fraction)
-    split = Split(rows - test - validation, rows - test, rows)
-    # At least as many training windows as the horizon is long, and one window in each other part.
-    wanted = {"train": window + 2 * horizon - 1, "validation": horizon, "test": horizon if test_fraction else 0}
-    fractions = {
-        "train": 1 - validation_fraction - test_fraction,
-        "validation": validation_fraction,
-        "test": test_fraction,
-    }
-    if any(len(split.parts[name]) < least for name, least in wanted.items()):
-        needed = max(int(np.ceil(least / fractions[name])) for name, least in wanted.items() if least)
-        while any(  # rounding of the parts can ask for a row or two more
-            len(part) < wanted[name]
-            for name, part in Split(
-                needed - round(needed * test_fraction) - round(needed * validation_fraction),
-                needed - round(needed * test_fraction),
-                needed,
-            ).parts.items()
-        ):
-            needed += 1
+
+    def split_of(rows: int) -> Split:
+        test, validation = round(rows * test_fraction), round(rows * validation_fraction)
+        return Split(rows - test - validation, rows - test, rows)
+
+    def fits(rows: int) -> bool:
+        # At least as many training windows as there are steps ahead, and one window in each other part.
+        train, validation, test = (len(part) for part in split_of(rows).parts.values())
+        return train >= window + 2 * horizon - 1 and validation >= horizon and (test >= horizon or not test_fraction)
+
+    if not fits(rows):
+        needed = next(more for more in itertools.count(rows + 1) if fits(more))
         raise DataError(
             f"too few rows: {rows}, but window {window} and horizon {horizon} need at least {needed}; "
             "give more data, or a smaller window or horizon"
         )
-    return split
+    return split_of(rows)

@@ -11,9 +11,13 @@ def sigmoid(z):
     return 0.5 * (1.0 + jnp.tanh(0.5 * z))
 
 
-def scale_blocks(z, *factors):
-    """Multiplies equal blocks of columns of z (..., GH), one factor for each: z_1 * f_1, z_2 * f_2, ..."""
-    return z * jnp.repeat(jnp.array(factors, z.dtype), z.shape[-1] // len(factors))
+def tanh_blocks(z, scales):
+    """Tanh of equal blocks of columns, each scaled first: z (..., GH) -> tanh(scales[k] * z_k) (..., H) for each k.
+
+    One elementwise pass over the whole array, before it is split: on a CPU that is faster than one for each block.
+    """
+    factors = jnp.repeat(jnp.array(scales, z.dtype), z.shape[-1] // len(scales))  # (GH,)
+    return jnp.split(jnp.tanh(z * factors), len(scales), axis=-1)
 
 
 # Name -> phi.

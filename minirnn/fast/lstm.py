@@ -11,15 +11,14 @@ import jax.numpy as jnp
 
 from minirnn.equations import numbered
 from minirnn.fast import engine
-from minirnn.fast.activations import scale_blocks
+from minirnn.fast.activations import tanh_blocks
 from minirnn.params import LSTMGates, LSTMParams, LSTMState, init_lstm
 
 
 def update(zx, zh, state, extra, note=engine.unnoted):
     """The gates of one step, elementwise. zx, zh (B, 4H), state.h and state.c (B, H) -> y (B, H), state."""
-    z = zx + zh  # (B, 4H)  L1
     # One tanh serves all four gates, since sigma(z) = 1/2 + tanh(z / 2) / 2.
-    t_i, t_f, t_g, t_o = jnp.split(jnp.tanh(scale_blocks(z, 0.5, 0.5, 1.0, 0.5)), 4, axis=-1)  # order i f g o
+    t_i, t_f, t_g, t_o = tanh_blocks(zx + zh, (0.5, 0.5, 1.0, 0.5))  # (B, H) each, order i f g o  L1
     i = note("i", 0.5 + 0.5 * t_i)  # L2
     f = note("f", 0.5 + 0.5 * t_f)  # L3
     g = note("g", t_g)  # L4

@@ -21,6 +21,11 @@ TITLES = {
 }
 
 
+def time_text(time: pd.Timestamp) -> str:
+    """A timestamp as ISO text, without the clock where it is midnight."""
+    return str(time.date()) if time == time.normalize() else str(time)
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """Errors on the test rows.

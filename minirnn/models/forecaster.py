@@ -14,9 +14,14 @@ from minirnn.data.scaling import Scaler
 from minirnn.data.splits import chronological_split
 from minirnn.data.windows import inputs_at, targets_at
 from minirnn.models import baselines, metrics, storage
-from minirnn.models.evaluation import Evaluation
+from minirnn.models.evaluation import Evaluation, time_text
 from minirnn.models.training import History, train
 from minirnn.params import Network, init_network
+
+
+class ParameterError(ValueError):
+    """A parameter out of its range, or rows that do not fit the model; one line that says what was expected."""
+
 
 # Of the linear part: the strongest penalty whose validation error is within 5 % of the best (see fit).
 SLACK = 0.05
@@ -107,11 +112,11 @@ class Forecaster:
         return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
 
     def set_params(self, **params) -> Forecaster:
-        """Changes arguments of the constructor; an unknown one is a ValueError."""
+        """Changes arguments of the constructor; an unknown one is a ParameterError."""
         known = self.get_params()
         for name, value in params.items():
             if name not in known:
-                raise ValueError(f"unknown parameter {name!r}; expected one of {', '.join(known)}")
+                raise ParameterError(f"unknown parameter {name!r}; expected one of {', '.join(known)}")
             setattr(self, name, value)
         return self
 
@@ -122,9 +127,9 @@ class Forecaster:
 
     def _check_params(self) -> None:
         if self.cell not in ("lstm", "gru", "rnn"):
-            raise ValueError(f"unknown cell {self.cell!r}; expected lstm, gru or rnn")
+            raise ParameterError(f"unknown cell {self.cell!r}; expected lstm, gru or rnn")
         if self.backend not in ("fast", "readable"):
-            raise ValueError(f"unknown backend {self.backend!r}; expected fast or readable")
+            raise ParameterError(f"unknown backend {self.backend!r}; expected fast or readable")
         for name in (
             "hidden_size",
             "num_layers",
@@ -138,16 +143,16 @@ class Forecaster:
             value = getattr(self, name)
             optional = name in ("window", "horizon") and value is None
             if not optional and (isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1):
-                raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
+                raise ParameterError(f"{name} must be a whole number of at least 1, got {value!r}")
         for name in ("learning_rate", "max_norm"):
             if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)!r}")
+                raise ParameterError(f"{name} must be positive, got {getattr(self, name)!r}")
         for name, least in (("validation_fraction", "above 0"), ("test_fraction", "0 or above")):
             value = getattr(self, name)
             if not (0 <= value < 1 and (value > 0 or name == "test_fraction")):
-                raise ValueError(f"{name} must be {least} and below 1, got {value!r}")
+                raise ParameterError(f"{name} must be {least} and below 1, got {value!r}")
         if not self.validation_fraction + self.test_fraction < 1:
-            raise ValueError(
+            raise ParameterError(
                 f"validation_fraction and test_fraction must leave rows for training, got "
                 f"{self.validation_fraction!r} and {self.test_fraction!r}"
             )
@@ -166,7 +171,7 @@ class Forecaster:
 
         Raises:
           DataError: the series cannot be used; the message says what to do.
-          ValueError: a parameter is out of range.
+          ParameterError: a parameter is out of range.
         """
         self._check_params()
         table = frame if isinstance(frame, Table) else prepare(frame, target)
@@ -247,7 +252,7 @@ class Forecaster:
 
     def _fitted(self) -> None:
         if not hasattr(self, "members_"):
-            raise ValueError("this Forecaster is not fitted yet; call fit(frame, target=...) first")
+            raise ParameterError("this Forecaster is not fitted yet; call fit(frame, target=...) first")
 
     def _forecast(self, frame: pd.DataFrame, origins: np.ndarray) -> np.ndarray:
         """Forecasts (n, horizon) in the unit of the target."""
@@ -281,15 +286,15 @@ class Forecaster:
         table = frame if isinstance(frame, Table) else prepare(frame, self.target_)
         missing = [name for name in self.columns_ if name not in table.frame.columns]
         if missing:
-            raise ValueError(
+            raise ParameterError(
                 f"the model was trained with the column {missing[0]!r}, which is missing from the rows given"
             )
         if table.frequency != self.frequency_:
-            raise ValueError(
+            raise ParameterError(
                 f"the rows given have frequency {table.frequency}; the model was trained on {self.frequency_}"
             )
         if len(table.frame) < self.window_:
-            raise ValueError(f"{len(table.frame)} rows given; the model reads windows of {self.window_}")
+            raise ParameterError(f"{len(table.frame)} rows given; the model reads windows of {self.window_}")
         return table.frame[list(self.columns_)]
 
     # ------------------------------------------------------------ judging
@@ -298,15 +303,15 @@ class Forecaster:
         """The errors on the test rows, beside those of every naive forecast on the same rows.
 
         Raises:
-          ValueError: not fitted, loaded from a file (which holds no test rows), or fitted without a test part.
+          ParameterError: not fitted, loaded from a file (which holds no test rows), or fitted without a test part.
         """
         self._fitted()
         if not hasattr(self, "table_"):
-            raise ValueError("a loaded model holds no test rows; fit it again to evaluate it")
+            raise ParameterError("a loaded model holds no test rows; fit it again to evaluate it")
         table, split, horizon = self.table_, self.split_, self.horizon_
         origins = split.origins("test", self.window_, horizon)
         if not len(origins):
-            raise ValueError("there is no test part: the model was fitted with test_fraction=0")
+            raise ParameterError("there is no test part: the model was fitted with test_fraction=0")
         y, index = table.frame[self.target_].to_numpy(), pd.DatetimeIndex(table.frame.index)
         season = calendar.season_length(table.frequency)
         parts = split.parts
@@ -335,7 +340,7 @@ class Forecaster:
             horizon=horizon,
             frequency=table.frequency,
             splits={
-                name: {"start": str(index[rows.start]), "end": str(index[rows.stop - 1]), "rows": len(rows)}
+                name: {"start": time_text(index[rows.start]), "end": time_text(index[rows.stop - 1]), "rows": len(rows)}
                 for name, rows in parts.items()
             },
             test={name: metrics.table(actual, forecast, scale, counts) for name, forecast in forecasts.items()},

@@ -1,0 +1,88 @@
+"""The command ``minirnn``: one verb for each job, one file for each verb.
+
+Results go to standard output, progress and notes to standard error. Exit status: 0 success, 2 a bad input or option
+(one line on standard error), 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from minirnn._version import __version__
+
+COMMANDS = ("forecast",)
+
+
+class UsageError(ValueError):
+    """An option or input that the command cannot work with; one line that says what was expected and what to do."""
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, with one line for an error."""
+
+    def error(self, message: str) -> NoReturn:
+        """Ends with exit status 2 and one line on standard error."""
+        self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+
+
+def positive(text: str) -> int:
+    """A whole number of at least 1, for argparse."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
+    return value
+
+
+def note(message: str) -> None:
+    """One line on standard error."""
+    print(message, file=sys.stderr)
+
+
+def parser() -> Parser:
+    """The whole command line."""
+    top = Parser(
+        prog="minirnn",
+        description="Recurrent networks that read like the mathematics and train at full speed.",
+        epilog="Each command explains itself: minirnn forecast --help",
+    )
+    top.add_argument("--version", action="version", version=f"minirnn {__version__}")
+    subparsers = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name in COMMANDS:
+        importlib.import_module(f"minirnn.cli.{name}").add_parser(subparsers)
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns its exit status."""
+    chosen = parser().parse_args(arguments)
+    try:
+        status: int = chosen.run(chosen)
+        sys.stdout.flush()
+        return status
+    except ValueError as error:
+        # The library's errors about data, files and options are ValueErrors of one line that are meant to be read by
+        # people. Any other ValueError would be a mistake of ours: it keeps its traceback.
+        if not _for_people(error):
+            raise
+        note(f"minirnn {chosen.command}: {error}")
+        return 2
+    except BrokenPipeError:
+        # Whoever read our output has gone (``minirnn forecast | head -1``): not an error, and nothing left to say.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        note(f"minirnn {chosen.command}: interrupted")
+        return 130
+
+
+def _for_people(error: ValueError) -> bool:
+    names = {cls.__name__ for cls in type(error).__mro__}
+    return bool(names & {"UsageError", "DataError", "ModelFileError", "TrainingError", "ParameterError"})

@@ -1,0 +1,180 @@
+"""``minirnn forecast``: an honest forecast of one column of a CSV, judged against naive forecasts."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+from minirnn.cli import UsageError, note, positive
+
+EXAMPLES = """examples:
+  minirnn forecast                                    daily maximum temperature in Seattle, a week ahead
+  minirnn forecast load.csv                           the last numeric column of your file
+  minirnn forecast load.csv --target MW --horizon 24 --out report/
+  minirnn forecast load.csv --cell gru --json > metrics.json
+
+The file needs a column of dates and a column of numbers. What was decided and repaired is printed. The last quarter of
+the rows is the test part: it is never used in training, and every figure in the table is measured on it.
+"""
+
+
+def add_parser(subparsers) -> None:
+    """Adds the command's options."""
+    parser = subparsers.add_parser(
+        "forecast",
+        help="forecast a column of a CSV, and say whether the network beats naive forecasts",
+        description="Trains a recurrent network on a time series and judges it, on rows that it has not seen, against "
+        "six simpler forecasts.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "data", nargs="?", metavar="data.csv", help="a CSV file; without it, embedded weather of Seattle"
+    )
+    parser.add_argument("--target", metavar="COLUMN", help="the column to forecast (default: the last numeric one)")
+    parser.add_argument("--date-column", metavar="COLUMN", help="the column of dates (default: found)")
+    parser.add_argument("--horizon", type=positive, metavar="N", help="steps ahead (default: by the frequency; 7 days)")
+    parser.add_argument("--window", type=positive, metavar="N", help="rows that the network reads (default: 30 days)")
+    parser.add_argument("--cell", choices=("lstm", "gru", "rnn"), default="lstm", help="default: lstm")
+    parser.add_argument("--hidden-size", type=positive, default=32, metavar="H", help="units of a layer (default: 32)")
+    parser.add_argument("--layers", type=positive, default=1, metavar="L", help="recurrent layers (default: 1)")
+    parser.add_argument("--seed", type=int, default=0, help="of initial weights and shuffles (default: 0)")
+    parser.add_argument(
+        "--backend",
+        choices=("fast", "readable"),
+        default="fast",
+        help="fast: JAX; readable: NumPy with the hand-derived backward pass (default: fast)",
+    )
+    parser.add_argument(
+        "--out", metavar="DIR", help="write metrics.json, forecast.csv, forecast.png, model.safetensors"
+    )
+    parser.add_argument("--json", action="store_true", help="print what metrics.json holds, and nothing else")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Runs the command; returns its exit status."""
+    from minirnn.data import load, prepare, read_csv
+    from minirnn.models.forecaster import Forecaster
+
+    out = _writable(arguments.out)
+    if arguments.seed < 0:
+        raise UsageError(f"--seed must be 0 or more, got {arguments.seed}")
+    if arguments.data is None:
+        if arguments.date_column is not None:
+            raise UsageError("--date-column belongs to a CSV file, and none was given")
+        table = prepare(load("seattle_weather"), arguments.target or "temp_max")
+        source = "no file given: the embedded series seattle_weather"
+    else:
+        table = read_csv(arguments.data, target=arguments.target, date_column=arguments.date_column)
+        source = str(arguments.data)
+
+    model = Forecaster(
+        cell=arguments.cell,
+        hidden_size=arguments.hidden_size,
+        num_layers=arguments.layers,
+        window=arguments.window,
+        horizon=arguments.horizon,
+        seed=arguments.seed,
+        backend=arguments.backend,
+        progress=not arguments.quiet and sys.stderr.isatty(),
+    )
+    model.fit(table)
+    if model.history_.ended == "interrupted":
+        note(f"interrupted after {model.history_.epochs} epochs: going on with the best weights so far")
+    evaluation = model.evaluate()
+    forecast = model.predict()
+
+    if out is not None:
+        _write(out, model, evaluation, forecast)
+    if arguments.json:
+        print(json.dumps(evaluation.as_dict(), indent=2, allow_nan=False))
+        for line in table.notes:
+            note(line)
+    else:
+        print(_report(source, table, model, evaluation, forecast))
+        if out is not None:
+            print(f"\nwritten to {out}: metrics.json, forecast.csv, forecast.png, model.safetensors")
+    return 0
+
+
+def _writable(directory: str | None) -> Path | None:
+    """The folder of --out, checked before the work and not after it. It is made at the end."""
+    if directory is None:
+        return None
+    path = Path(directory)
+    existing = path
+    while not existing.exists() and existing != existing.parent:
+        existing = existing.parent
+    if not existing.is_dir():
+        raise UsageError(f"--out {directory}: {existing} is a file; expected a folder or a name for a new one")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise UsageError(f"--out {directory}: no permission to write in {existing}; choose another folder")
+    return path
+
+
+def _write(out: Path, model, evaluation, forecast) -> None:
+    from minirnn.inspect.figures import forecast_figure
+    from minirnn.models.evaluation import TITLES
+    from minirnn.models.storage import write_atomically
+
+    history = model.table_.frame[model.target_].where(model.table_.observed[model.target_])
+    test = evaluation.splits["test"]
+    figure = forecast_figure(
+        history,
+        forecast["mean"],
+        evaluation.by_step.rename(columns=TITLES),
+        network=TITLES[evaluation.network],
+        best=TITLES[evaluation.best_naive],
+        unit=evaluation.unit,
+        period=f"{test['start']} to {test['end']}",
+    )
+    text = json.dumps(evaluation.as_dict(), indent=2, allow_nan=False) + "\n"
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        write_atomically(out / "metrics.json", lambda path: path.write_text(text, encoding="utf-8"))
+        write_atomically(out / "forecast.csv", lambda path: forecast.to_csv(path, lineterminator="\n"))
+        write_atomically(out / "forecast.png", lambda path: figure.savefig(path, dpi=150))
+        model.save(out / "model.safetensors")
+    except OSError as error:
+        raise UsageError(f"--out {out}: cannot write ({error.strerror}); choose another folder") from None
+
+
+def _report(source, table, model, evaluation, forecast) -> str:
+    """What is printed: the decisions, the table, the sentence, the forecast."""
+    from minirnn.models.evaluation import time_text
+
+    unit = f" ({evaluation.unit})" if evaluation.unit else ""
+    others = [name for name in model.columns_ if name != model.target_]
+    lines = [
+        f"data        {source}",
+        f"target      {table.target}{unit}" + (f"; also read: {', '.join(others)}" if others else ""),
+        f"dates       column {table.date_column}, frequency {table.frequency}",
+    ]
+    for name, part in evaluation.splits.items():
+        lines.append(f"{name:<11} {part['start']} to {part['end']}, {part['rows']:,} rows")
+    lines.append(
+        f"network     {model.cell}, {model.hidden_size} units, window {model.window_}, horizon {model.horizon_}, mean "
+        f"of {model.ensemble} members; a linear part beside them; {model.history_.epochs} epochs"
+    )
+    lines += [f"note        {line}" for line in table.notes]
+    lines += ["", f"errors on the test rows, {evaluation.horizon} steps ahead together{unit}", _table(evaluation), ""]
+    lines += [evaluation.sentence, "", f"forecast of {table.target}{unit}"]
+    lines += [f"  {time_text(time)}  {value:.4g}" for time, value in forecast["mean"].items()]
+    return "\n".join(lines)
+
+
+def _table(evaluation) -> str:
+    from minirnn.models.evaluation import TITLES
+
+    table = evaluation.table
+    width = max(len(TITLES[name]) for name in table.index)
+    rows = [f"  {'':<{width}}" + "".join(f"{metric:>10}" for metric in table.columns)]
+    for name, row in table.iterrows():
+        cells = "".join(f"{'-' if value != value else f'{value:.4g}':>10}" for value in row)
+        rows.append(f"  {TITLES[name]:<{width}}{cells}")
+    return "\n".join(rows)

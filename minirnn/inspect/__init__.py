@@ -1,0 +1,1 @@
+"""Looking inside and showing: every figure is made here."""

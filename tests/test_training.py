@@ -1,0 +1,158 @@
+"""Training: both halves take the same steps; the loop around them stops, restores and refuses as it says."""
+
+import jax
+import numpy as np
+import parity
+import pytest
+
+import minirnn
+from minirnn import data
+from minirnn.data.windows import inputs_at, targets_at
+from minirnn.fast import training as fast
+from minirnn.models.training import TrainingError, batches_of, train
+from minirnn.params import Network, init_network
+from minirnn.readable import training as readable
+
+UPDATES = 100
+
+
+def weather_windows(dtype, window=14, horizon=7):
+    """Real windows of the daily maximum temperature: inputs, changes from the last value, weights."""
+    y = data.load("seattle_weather")["temp_max"].to_numpy()
+    y = ((y - y.mean()) / y.std()).astype(dtype)
+    origins = np.arange(window - 1, 700)
+    inputs = inputs_at(y[:, None], origins, window)
+    targets = targets_at(y, origins, horizon) - y[origins][:, None]
+    weights = np.ones_like(targets)
+    weights[::7, 2] = 0  # some targets do not count
+    return inputs, targets, weights
+
+
+@pytest.mark.parametrize("cell", parity.CELLS)
+@pytest.mark.parametrize(("dtype", "bound"), [(np.float32, 1e-5), (np.float64, 1e-10)])
+def test_the_first_100_updates_are_the_same_in_both_halves(cell, dtype, bound, request):
+    if dtype == np.float64:
+        request.getfixturevalue("x64")
+    windows = weather_windows(dtype)
+    network = Network(cell, hidden_size=16, num_layers=2, output_size=7)
+    start = [init_network(seed, network, 1, dtype) for seed in range(2)]
+    order, counts = batches_of(np.random.default_rng(0), len(windows[0]), 32, members=2)
+    order = np.concatenate([order] * 5, axis=1)[:, :UPDATES]
+    counts = np.concatenate([counts] * 5)[:UPDATES].astype(dtype)
+    results = []
+    for half in (readable, fast):
+        optimizer = half.make_optimizer(1e-3, 0.5)
+        state, losses = half.epoch(network, optimizer, half.start(optimizer, start), windows, order, counts)
+        results.append((half.members(state), np.asarray(losses), np.asarray(half.predict(network, state, windows[0]))))
+    (ours, losses, outputs), (theirs, fast_losses, fast_outputs) = results
+    moved = [np.linalg.norm(a - b) for a, b in zip(jax.tree.leaves(start), jax.tree.leaves(ours))]
+    assert min(moved) > 1e-3  # every array has been trained
+    for mine, jaxs in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs)):
+        assert mine.dtype == jaxs.dtype == dtype
+        assert parity.relative_error(jaxs, mine) < bound
+    assert parity.relative_error(fast_losses, losses) < bound
+    assert parity.relative_error(fast_outputs, outputs) < bound
+
+
+def test_whole_trainings_agree_within_the_spread_of_seeds():
+    frame = data.load("seattle_weather").iloc[:700]
+    scores = {}
+    for backend in ("fast", "readable"):
+        options = {"backend": backend, "hidden_size": 8, "ensemble": 1, "window": 14, "max_epochs": 8}
+        models = [minirnn.Forecaster(seed=seed, **options).fit(frame, "temp_max") for seed in range(4)]
+        scores[backend] = np.array([model.evaluate().test["lstm"]["MAE"] for model in models])
+    spread = np.ptp(scores["fast"])
+    assert 0 < spread < 0.5
+    assert np.abs(scores["fast"] - scores["readable"]).max() < spread
+
+
+def test_batches_cover_every_window_once_and_fill_up_with_zeros():
+    order, counts = batches_of(np.random.default_rng(0), windows=70, batch_size=32, members=2)
+    assert order.shape == (2, 3, 32)
+    for member in order:
+        assert sorted(member[counts > 0]) == list(range(70))
+    assert counts.sum() == 70
+    assert not np.array_equal(order[0], order[1])
+    order, counts = batches_of(np.random.default_rng(0), windows=5, batch_size=32, members=1)
+    assert order.shape == (1, 1, 5)
+    assert counts.all()
+
+
+class Scripted:
+    """A half whose weights are the number of the epoch, and whose validation errors are given."""
+
+    def __init__(self, errors, at_epoch=None, losses=()):
+        self.errors, self.at_epoch, self.losses, self.epochs = errors, at_epoch, dict(losses), 0
+
+    def make_optimizer(self, learning_rate, max_norm):
+        return None
+
+    def start(self, optimizer, members):
+        return list(members)
+
+    def epoch(self, network, optimizer, state, windows, order, counts):
+        self.epochs += 1
+        if self.at_epoch:
+            self.at_epoch(self.epochs)
+        return [self.epochs] * len(state), np.array([self.losses.get(self.epochs, 1.0)] * len(state))
+
+    def predict(self, network, state, inputs):
+        return np.sqrt(np.array([[[member[self.epochs]]] for member in self.errors]))
+
+    def members(self, state):
+        return state
+
+
+def run_scripted(half, members=1, **options):
+    windows = (np.zeros((1, 2, 1)), np.zeros((1, 1)), np.ones((1, 1)))
+    settings = {"learning_rate": 0.1, "max_norm": 1, "batch_size": 1, "max_epochs": 9, "patience": 2, **options}
+    return train(half, None, [0] * members, windows, windows, rng=np.random.default_rng(0), **settings)
+
+
+def test_each_member_gets_the_weights_of_its_own_best_epoch_back():
+    half = Scripted([[5, 4, 3, 2, 6, 6, 6, 6], [5, 1, 2, 3, 4, 5, 6, 7]])
+    members, history = run_scripted(half, members=2)
+    assert members == [3, 1]
+    assert (history.best, history.ended, history.epochs) == ([3, 1], "patience", 5)
+    assert history.validation[:2] == [pytest.approx([5, 5]), pytest.approx([4, 1])]
+
+
+def test_training_that_helps_nobody_leaves_the_initial_weights():
+    members, history = run_scripted(Scripted([[1, 2, 3, 4]]))
+    assert (members, history.best, history.epochs) == ([0], [0], 2)
+
+
+def test_max_epochs_ends_the_training():
+    members, history = run_scripted(Scripted([[9, 8, 7, 6, 5]]), max_epochs=4)
+    assert (members, history.ended, history.epochs) == ([4], "max_epochs", 4)
+
+
+def test_an_interruption_keeps_the_best_weights():
+    def interrupt(epoch):
+        if epoch == 3:
+            raise KeyboardInterrupt
+
+    members, history = run_scripted(Scripted([[5, 3, 4, 2]], at_epoch=interrupt))
+    assert (members, history.best, history.ended, history.epochs) == ([1], [1], "interrupted", 2)
+
+
+@pytest.mark.parametrize("loss", [np.nan, np.inf])
+def test_a_loss_that_is_not_finite_stops_with_advice(loss):
+    with pytest.raises(TrainingError, match=rf"diverged in epoch 2: the loss is {loss}; try a smaller learning_rate"):
+        run_scripted(Scripted([[5, 4, 3]], losses={2: loss}))
+
+
+def test_targets_without_weight_do_not_train():
+    inputs, targets, weights = weather_windows(np.float32)
+    network = Network("gru", hidden_size=4, num_layers=1, output_size=7)
+    start = [init_network(0, network, 1)]
+    order, counts = batches_of(np.random.default_rng(0), len(inputs), 32, members=1)
+    spoiled = np.where(weights > 0, targets, np.nan)
+    for half in (readable, fast):
+        optimizer = half.make_optimizer(1e-3, 1.0)
+        runs = [
+            half.epoch(network, optimizer, half.start(optimizer, start), (inputs, t, weights), order, counts)[0]
+            for t in (targets, spoiled)
+        ]
+        for a, b in zip(*(jax.tree.leaves(half.members(r)) for r in runs)):
+            np.testing.assert_array_equal(a, b)
