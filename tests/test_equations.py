@@ -78,7 +78,7 @@ FUNCTIONS = {
 
 
 def check(span: str, known: dict, computed: dict, rtol=1e-12) -> set[str]:
-    """Evaluates the equations in order. What the code also computed must be equal; the rest is defined for later ones."""
+    """Evaluates the equations in order: what the code also computed must be equal, the rest is defined for later."""
     scope, compared = dict(known), set()
     for equation in select(span):
         for name, expression in python_of(equation.latex):

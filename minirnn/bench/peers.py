@@ -80,11 +80,11 @@ def build_torch(cell: str, shape: Shape, batches: Batches) -> TrainRun:
     if device == "cpu":
         # Its threads meet at a barrier in every operator: small layers, or a busy machine, are faster on one thread.
         threads = _fastest(steps_of(copy.deepcopy(model), pairs[:8]), sorted({1, threads}))
-        note += f"; threads: {threads}, the faster of one and all"
+        note += "; on one thread or all, whichever is faster"
     if on_gpu and device == "cpu":
         note += "; no CUDA build: on the CPU, while JAX uses a GPU"
     steps = steps_of(model, pairs)
-    return TrainRun(lambda: steps(threads), sum(p.numel() for p in model.parameters()), note, model)
+    return TrainRun(lambda: steps(threads), sum(p.numel() for p in model.parameters()), note, threads, model)
 
 
 def _fastest(steps: Callable[[int], float], settings: list[int]) -> int:

@@ -9,7 +9,7 @@ from minirnn.bench.measure import geometric_mean, interleaved, machine, medians,
 from minirnn.bench.task import CELLS, Shape, make_batches
 
 OWN = "minirnn"
-# (B, T, D, H): middling; wide; a week of hours; tiny, where dispatch counts; one long sequence.
+# (B, T, D, H): middling; wide; weather by the hour; tiny, where dispatch counts; one long sequence.
 SHAPES: tuple[Shape, ...] = (
     (32, 100, 16, 64),
     (64, 128, 64, 256),
@@ -33,7 +33,8 @@ def run(
 
     A row holds ``cell``, ``shape`` [B, T, D, H], ``measure`` ("train_step"), ``ms`` per train step by library (median
     over rounds), ``spread`` (quartiles, ms), ``ratio`` (minirnn / peer: below one, minirnn is faster), ``minibatches``,
-    ``rounds``, ``notes`` (where a library's task differs) and ``failed`` (a peer that could not run, and why).
+    ``rounds``, ``threads`` (where a run chose them), ``notes`` (where a library's task differs) and ``failed`` (a peer
+    that could not run, and why).
 
     Args:
       cells: of ``task.CELLS``.
@@ -78,6 +79,7 @@ def _row(cell: str, shape: Shape, names: Sequence[str], rounds: int, warmup: int
         "ratio": {name: ms[OWN] / value for name, value in ms.items() if name != OWN},
         "minibatches": K,
         "rounds": rounds,
+        "threads": {name: run.threads for name, run in runs.items() if run.threads},
         "notes": {name: run.note for name, run in runs.items() if run.note},
         "failed": failed,
     }
@@ -104,9 +106,13 @@ def render(result: dict) -> str:
             body.append(["geometric mean", "", *cells])
         lines += ["", *_aligned(body)]
     for title, key in (("Notes", "notes"), ("Could not run", "failed")):
-        found = [f"  {row['cell']}, {name}: {text}" for row in rows for name, text in row.get(key, {}).items()]
-        if found:
-            lines += ["", f"{title}:", *dict.fromkeys(found)]
+        cells_of: dict[tuple[str, str], list[str]] = {}  # the same text once, with all cells that it is about
+        for row in rows:
+            for pair in row.get(key, {}).items():
+                cells_of.setdefault(pair, []).append(row["cell"])
+        if cells_of:
+            lines += ["", f"{title}:"]
+            lines += [f"  {name} ({', '.join(dict.fromkeys(c))}): {text}" for (name, text), c in cells_of.items()]
     return "\n".join([*lines, "", *_machine_lines(result["machine"])])
 
 

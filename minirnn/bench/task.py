@@ -36,12 +36,14 @@ class TrainRun:
       call: runs the K steps, waits until they are done, returns the loss of the last one (before its update).
       parameters: how many numbers it trains.
       note: where its task differs from the others', in a few words.
+      threads: how many it runs on, where that was chosen for this run.
       model: the library's own model object, where it has one that trains in place.
     """
 
     call: Callable[[], float]
     parameters: int
     note: str = ""
+    threads: int | None = None
     model: Any = None
 
     def __call__(self) -> float:

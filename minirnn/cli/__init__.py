@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from minirnn._version import __version__
 
-COMMANDS = ("forecast",)
+COMMANDS = ("forecast", "bench")
 
 
 class UsageError(ValueError):

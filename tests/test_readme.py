@@ -1,0 +1,46 @@
+"""What the README shows is what the code does."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import minirnn
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+
+
+def code_lines(text: str) -> list[str]:
+    return [line.split("  #")[0].strip() for line in text.splitlines() if line.strip()]
+
+
+@pytest.mark.parametrize(("block", "half"), [(0, "readable"), (1, "fast")])
+def test_the_eight_lines_stand_in_the_source(block, half):
+    shown = code_lines(blocks("python")[block])
+    assert len(shown) == 8
+    source = code_lines((Path(minirnn.__file__).parent / half / "lstm.py").read_text())
+    start = source.index(shown[0])
+    assert source[start : start + 8] == shown
+
+
+@pytest.mark.parametrize("block", [2, 3])
+def test_the_examples_run(block, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    exec(compile(blocks("python")[block], "README.md", "exec"), {})
+
+
+def test_two_commands_set_up_run_and_test():
+    run, tests = blocks("sh")[:2]
+    assert run.strip().endswith("minirnn forecast")
+    assert "pytest" in tests
+    assert all(command.startswith("python3 -m venv .venv && .venv/bin/pip install") for command in (run, tests))
+
+
+def test_links_lead_somewhere():
+    for target in re.findall(r"\]\(([^)#]+)", README) + re.findall(r'href="([^"]+)"', README):
+        assert target.startswith("http") or (ROOT / target).exists(), target
