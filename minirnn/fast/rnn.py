@@ -51,6 +51,7 @@ def forward(params: RNNParams, xs, state=None, lengths=None, *, activation: str 
     ``activation``: tanh, relu or sigmoid. Other arguments, masking, errors: :func:`minirnn.fast.engine.forward`.
 
     >>> params = init(0, input_size=3, hidden_size=2)
+    >>> import jax.numpy as jnp
     >>> ys, state = forward(params, jnp.ones((5, 4, 3)))
     >>> ys.shape, state.shape
     ((5, 4, 2), (4, 2))

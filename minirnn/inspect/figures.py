@@ -42,8 +42,9 @@ def forecast_figure(
         label.set(rotation=25, ha="right", fontsize=8)
 
     # A forecast that is far off would press all others together: it is named below instead.
-    far = [name for name in errors if float(errors[name].min()) > 1.7 * float(errors[best].max())]
-    colours = {name: OTHERS for name in errors if name not in far} | {best: BEST, network: NETWORK}
+    names = [str(name) for name in errors.columns]
+    far = [name for name in names if errors[name].min() > 1.7 * errors[best].max()]
+    colours = {name: OTHERS for name in names if name not in far} | {best: BEST, network: NETWORK}
     for name, colour in colours.items():
         main = name in (best, network)
         right.plot(errors.index, errors[name], color=colour, lw=2.0 if main else 1.0, ls="-" if main else "--")
@@ -64,10 +65,11 @@ def forecast_figure(
 def _name_the_lines(axes, errors: pd.DataFrame, colours: dict[str, str]) -> None:
     """Names each line at its right end, pushed apart where the names would overlap."""
     horizon = int(errors.index[-1])
-    top = max(float(errors[name].max()) for name in colours) * 1.05
+    ends = dict(zip(errors.columns, errors.to_numpy()[-1]))
+    top = errors[list(colours)].to_numpy().max() * 1.05
     height = -top
-    for name in sorted(colours, key=lambda name: float(errors[name].iloc[-1])):
-        end = float(errors[name].iloc[-1])
+    for name in sorted(colours, key=lambda name: ends[name]):
+        end = ends[name]
         height = max(height + 0.065 * top, end)
         colour = colours[name] if colours[name] != OTHERS else "#666666"
         axes.annotate(

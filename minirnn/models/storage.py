@@ -25,7 +25,7 @@ class ModelFileError(ValueError):
     """A file that is not a model of this library, or a damaged one; one line that says what to do."""
 
 
-def write_atomically(path: str | os.PathLike, write: Callable[[Path], None]) -> None:
+def write_atomically(path: str | os.PathLike, write: Callable[[Path], Any]) -> None:
     """Calls ``write`` with a temporary name beside ``path``, then renames: the file is whole or not there at all."""
     path = Path(path)
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
