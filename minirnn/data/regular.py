@@ -26,7 +26,7 @@ def in_order(frame: pd.DataFrame, place: Place, notes: list[str]) -> tuple[pd.Da
     """
     rows = np.arange(len(frame))
     if not frame.index.is_monotonic_increasing:
-        later = int(np.flatnonzero(np.diff(frame.index.to_numpy()) < np.timedelta64(0))[0]) + 1
+        later = int(np.flatnonzero(np.diff(frame.index.to_numpy()) < np.timedelta64(0, "ns"))[0]) + 1
         notes.append(f"The rows were not in order of time (first at {place(later)}); they were sorted.")
         rows = np.argsort(frame.index.to_numpy(), kind="stable")
         frame = frame.iloc[rows]

@@ -175,6 +175,8 @@ class Forecaster:
         """
         self._check_params()
         table = frame if isinstance(frame, Table) else prepare(frame, target)
+        if target not in (None, table.target):
+            raise ParameterError(f"the table was read for the target {table.target!r}; read it again for {target!r}")
         horizon = self.horizon or calendar.default_horizon(table.frequency)
         window = self.window or calendar.default_window(table.frequency, horizon)
         split = chronological_split(len(table.frame), window, horizon, self.validation_fraction, self.test_fraction)
