@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import minirnn
-from minirnn.inspect.figures import forecast_figure
+from minirnn.inspect.figures import forecast_figure, save_figure
 from minirnn.models.evaluation import TITLES
 
 
@@ -23,9 +23,10 @@ def forecast(folder: Path) -> None:
         network=TITLES[result.network],
         best=TITLES[result.best_naive],
         unit=result.unit,
+        ahead="7 days",
         period=f"{result.splits['test']['start']} to {result.splits['test']['end']}",
     )
-    figure.savefig(folder / "forecast.png", dpi=120)
+    save_figure(figure, folder / "forecast.png", dpi=120)
     errors.round(2).to_csv(folder / "forecast.csv", lineterminator="\n")
 
 

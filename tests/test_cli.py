@@ -1,6 +1,7 @@
 """The command line as its users meet it: what it prints, what it writes, how it refuses."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -53,7 +54,7 @@ def test_without_a_file_it_forecasts_the_weather_and_says_so(capsys):
     out, err = capsys.readouterr()
     assert err == ""
     for line in (
-        "no file given: the embedded series seattle_weather",
+        "the embedded series seattle_weather (no file was given)",
         "target      temp_max (°C); also read: precipitation, temp_min, wind",
         "dates       column date, frequency D",
         "train       2012-01-01 to 2014-05-26, 877 rows",
@@ -72,7 +73,7 @@ def test_json_holds_what_is_promised_and_nothing_else_is_printed(sine, capsys, q
     assert {"target", "horizon", "frequency", "splits", "test", "best_naive", "skill"} <= set(result)
     assert (result["target"], result["horizon"], result["frequency"]) == ("y", 5, "D")
     assert list(result["splits"]) == ["train", "validation", "test"]
-    assert result["splits"]["test"] == {"start": "2020-05-30", "end": "2020-07-18", "rows": 50}
+    assert result["splits"]["test"] == {"start": "2020-05-30", "end": "2020-07-18", "rows": 50, "observed": 50}
     assert list(result["test"]) == ["gru", *NAIVE]
     assert all(list(row) == METRICS for row in result["test"].values())
     for row in result["test"].values():
@@ -112,7 +113,58 @@ def test_a_worthless_network_is_called_so(tmp_path, capsys, quick):
     daily(300, y=y).to_csv(tmp_path / "walk.csv", index=False)
     main(["forecast", str(tmp_path / "walk.csv"), "--horizon", "1"])
     out = capsys.readouterr().out
-    assert "do not use this network" in out or "use the simpler one" in out
+    assert "do not use this network" in out or "use the simpler" in out
+
+
+def test_a_perfect_simple_forecast_is_no_crash(tmp_path, capsys, quick):
+    daily(140, y=np.arange(140) % 7).to_csv(tmp_path / "week.csv", index=False)  # the seasonal naive makes no error
+    assert main(["forecast", str(tmp_path / "week.csv"), "--json", "--out", str(tmp_path / "out")]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert (result["best_naive"], result["test"]["seasonal_naive"]["MAE"]) == ("seasonal_naive", 0)
+    assert result["skill"] is None
+    assert "do not use this network" in result["sentence"]
+
+
+def test_the_result_can_be_traced(sine, capsys, quick):
+    main(["forecast", sine, "--json", "--seed", "3", "--window", "9"])
+    model = json.loads(capsys.readouterr().out)["model"]
+    assert (model["cell"], model["seed"], model["window"], model["season"]) == ("lstm", 3, 9, 7)
+    assert (model["ended"], model["version"], model["linear_part"]) == ("max_epochs", minirnn.__version__, True)
+
+
+def test_names_that_look_like_mathematics_or_have_no_glyph(tmp_path, capsys, quick):
+    daily(120, **{"$\\a 温度 $": np.arange(120) % 5 + 0.1}).to_csv(tmp_path / "odd.csv", index=False)
+    assert main(["forecast", str(tmp_path / "odd.csv"), "--out", str(tmp_path / "out")]) == 0
+    assert len(list((tmp_path / "out").iterdir())) == 4
+
+
+def test_nothing_is_left_behind_when_a_file_cannot_be_made(sine, tmp_path, monkeypatch, capsys, quick):
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("minirnn.inspect.figures.save_figure", full)
+    assert main(["forecast", sine, "--out", str(tmp_path / "out")]) == 2
+    assert "No space left on device" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_few_rows_take_a_smaller_window_and_say_so(tmp_path, capsys, quick):
+    months = pd.date_range("2019-01-01", periods=60, freq="MS").strftime("%Y-%m-%d")
+    pd.DataFrame({"date": months, "y": np.arange(60) % 12}).to_csv(tmp_path / "months.csv", index=False)
+    assert main(["forecast", str(tmp_path / "months.csv")]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"note +60 rows are too few for window 24 and horizon 12: took window 12 and horizon \d+", out)
+    # What was asked for is not changed.
+    assert main(["forecast", str(tmp_path / "months.csv"), "--window", "24", "--horizon", "12"]) == 2
+    assert "months.csv: too few rows: 60, but window 24 and horizon 12 need" in capsys.readouterr().err
+
+
+def test_a_part_without_values_is_refused(tmp_path, capsys, quick):
+    y = np.where((np.arange(200) > 150) & (np.arange(200) < 195), np.nan, np.arange(200) % 7)
+    daily(200, y=y).to_csv(tmp_path / "hole.csv", index=False)
+    assert main(["forecast", str(tmp_path / "hole.csv")]) == 2
+    err = capsys.readouterr().err
+    assert "the test part (2020-05-30 to 2020-07-18) holds only 6 of 50 values of 'y'" in err
 
 
 GOOD = "date,y\n" + "\n".join(f"2020-{1 + i // 28:02d}-{1 + i % 28:02d},{i % 5}" for i in range(60)) + "\n"

@@ -179,6 +179,33 @@ def test_times_with_a_zone_become_utc_with_a_note(read):
     assert table.notes == ("The times in 'date' have a time zone; they were converted to UTC.",)
 
 
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["Jan-10", "Feb-10", "Mar-10"],
+        ["jan 10", "feb 10", "mar 10"],
+        ["Jan '10", "Feb '10", "Mar '10"],
+        ["January 2010", "February 2010", "March 2010"],
+        ["Jan-2010", "Feb-2010", "Mar-2010"],
+    ],
+)
+def test_a_month_and_a_year_are_the_first_of_the_month(read, cells):
+    table = read(text(cells))
+    assert times_of(table) == ["2010-01-01 00:00:00", "2010-02-01 00:00:00", "2010-03-01 00:00:00"]
+    assert table.frequency == "MS"
+    short = not cells[0].endswith("2010")
+    assert table.notes == (("Two-digit years in 'date' were read as 1969 to 2068.",) if short else ())
+
+
+def test_local_midnights_stay_days_over_a_change_of_the_clock(read):
+    index = pd.date_range("2020-03-25", periods=10, freq="D", tz="Europe/Berlin")
+    table = read(text([time.isoformat() for time in index]))
+    assert (table.frequency, times_of(table)[0]) == ("D", "2020-03-25 00:00:00")
+    assert table.frame.index[-1] == pd.Timestamp("2020-04-03")
+    assert table.notes == ("The times in 'date' are midnights with a time zone; their local dates were kept.",)
+    assert prepare(pd.DataFrame({"y": range(10)}, index=index)).frequency == "D"
+
+
 # columns, target ----------------------------------------------------------------------------------
 
 
@@ -202,6 +229,55 @@ def test_constant_and_empty_columns_are_left_out(read):
 def test_columns_that_are_mostly_text_are_text(read):
     table = read("date,code,y\n2020-01-01,1,1\n2020-01-02,A,2\n2020-01-03,B,3\n2020-01-04,2,5\n")
     assert list(table.frame) == ["y"]
+
+
+@pytest.mark.parametrize(
+    ("cell", "bare"),
+    [
+        ("45.1 kWh", "45.1"),
+        ("45%", "45"),
+        ("$45", "45"),
+        ('"1,234.50"', "1234.50"),
+        ('"45,1 °C"', "45.1"),
+    ],
+)
+def test_numbers_with_a_dress_are_shown_and_how_to_write_them(read, cell, bare):
+    shown = cell.strip('"')
+    with pytest.raises(DataError) as caught:
+        read(text(days(2), [cell, cell]))
+    assert f"line 2: 'y' holds '{shown}': write bare numbers like {bare}" in str(caught.value)
+    table = read(f"date,a,y\n2020-01-01,{cell},1\n2020-01-02,{cell},2\n")
+    assert table.notes == (f"Left out 'a': it holds text such as '{shown}'; write bare numbers like {bare}.",)
+
+
+def test_true_and_false_are_one_and_zero(read):
+    assert values(read(text(days(5), ["true", "FALSE", "", "True", "0"]))) == [1.0, 0.0, 0.0, 1.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("name", "last"), [("n", [0, 1, 2, 3]), ("n", [1, 2, 3, 4]), ("n", [4, 3, 2, 1]), ("Weekday", [3, 4, 5, 6])]
+)
+def test_a_column_that_counts_is_not_the_default_target(read, name, last):
+    content = f"date,y,{name}\n" + "".join(f"{day},{i * i},{n}\n" for i, (day, n) in enumerate(zip(days(4), last)))
+    table = read(content)
+    assert table.target == "y"
+    assert table.notes == (
+        "The target is 'y', the last column with numbers that does not only count rows or name a part of the date; "
+        f"name it to forecast another: '{name}'.",
+    )
+    assert read(content, target=name).target == name
+
+
+def test_a_code_for_missing_is_noted_and_kept(read):
+    table = read(text(days(8), [1.5, 2, -9999, 3, 2.5, -9999, 1, 99]))
+    assert values(table) == [1.5, 2.0, -9999.0, 3.0, 2.5, -9999.0, 1.0, 99.0]
+    assert table.notes == (
+        "'y' holds -9999 in 2 rows (first line 4), far from its other values; it was taken as a number: "
+        "leave the cell empty if it stands for a missing value.",
+        "'y' holds 99 in 1 row (first line 9), far from its other values; it was taken as a number: "
+        "leave the cell empty if it stands for a missing value.",
+    )
+    assert read(text(days(6), [97, 98, 99, 101, 95, 99])).notes == ()
 
 
 # order, gaps, filling -----------------------------------------------------------------------------
@@ -245,6 +321,22 @@ def test_the_start_waits_for_the_target_and_other_columns_are_filled_back(read):
         "1 missing value of 'a' was filled with the last known value (first 2020-01-06).",
         "'a' starts only at 2020-01-05; the 2 steps before it got its first value.",
     )
+
+
+def test_rows_after_the_last_target_value_are_dropped(read):
+    table = read("date,a,y\n2020-01-01,8,1\n2020-01-02,9,\n2020-01-03,5,3\n2020-01-04,7,\n2020-01-05,2,\n")
+    assert values(table) == [1.0, 1.0, 3.0]
+    assert table.frequency == "D"
+    assert table.frame.index[-1] == pd.Timestamp("2020-01-03")
+    assert table.notes[1] == "Dropped the last 2 rows, from 2020-01-04 on: the target 'y' has no value there."
+
+
+def test_a_dropped_stray_row_leaves_no_filled_end():
+    index = pd.date_range("2020-01-01", periods=30, freq="D")
+    target = [*np.arange(29.0), np.nan, 7.0]
+    table = prepare(pd.DataFrame({"y": target}, index=index.append(pd.DatetimeIndex(["2020-01-30 05:00"]))))
+    assert list(table.frame.index) == list(index[:29])
+    assert "Dropped 1 step after the target 'y' ends." in table.notes
 
 
 @pytest.mark.parametrize("cut", [5, 17, 40, 79])
@@ -380,7 +472,11 @@ def test_periods_series_zones_and_other_dtypes():
     assert table.notes == ("The index holds periods; each was taken at its start.",)
     zoned = pd.DataFrame({"y": [1.0, 2.0, 3.0]}, index=pd.date_range("2020-01-01", periods=3, tz="Asia/Tokyo"))
     table = prepare(zoned)
-    assert times_of(table)[0] == "2019-12-31 15:00:00"
+    assert times_of(table)[0] == "2020-01-01 00:00:00"
+    assert table.notes == ("The times are midnights in Asia/Tokyo; their local dates were kept.",)
+    zoned.index += pd.Timedelta(hours=1)
+    table = prepare(zoned)
+    assert times_of(table)[0] == "2019-12-31 16:00:00"
     assert table.notes == ("The times were converted from Asia/Tokyo to UTC.",)
     frame = pd.DataFrame(
         {
@@ -457,7 +553,53 @@ BAD_FILES = {
         {"date_column": "y"},
         "line 2: '1' in the date column 'y' is not",
     ),
-    "no numbers": (text(days(3), "abc"), {}, "no column holds numbers besides the dates; 'y' holds text"),
+    "no numbers": (text(days(3), "abc"), {}, "no column holds numbers besides the dates; line 2: 'y' holds 'a': add"),
+    "days without a year": (
+        text(["1 Jan", "2 Jan", "3 Jan"]),
+        {},
+        "the dates in 'date', such as '1 Jan', have no year: write 2012-01-31",
+    ),
+    "a year of two digits": (text(["0020-01-01", "0020-01-02"]), {"date_column": "date"}, "line 2: .* is not a date"),
+    "points that may part thousands": (
+        text(days(3), ["950", "", "46.037"], header="date;y", mark=";"),
+        {},
+        "line 4: '46.037' in 'y' is ambiguous, .* write 46037 if it means thousands, 46,037 if it means decimals$",
+    ),
+    "millions": (
+        text(days(2), ["1.046.037", "950.000"], header="date;y", mark=";"),
+        {},
+        "write 1046037 if it means thousands",
+    ),
+    "target with units": (
+        "date,a,y\n2020-01-01,3,45%\n2020-01-02,4,46%\n",
+        {"target": "y"},
+        "line 2: the target 'y' should hold numbers but holds '45%': write bare numbers like 45$",
+    ),
+    "beyond": (
+        text(days(4), [1, 2, "-1e150", 4]),
+        {},
+        r"line 4: the column 'y' holds -1e\+150, beyond 1e\+100: correct",
+    ),
+    "several series": (
+        "date,store,y\n" + "".join(f"{day},{store},{i}\n" for i, day in enumerate(days(4)) for store in "AB"),
+        {},
+        "line 2 and line 3 .* but the file seems to hold several series, 2 by the column 'store' .'A', 'B'.: keep",
+    ),
+    "date and clock": (
+        "date,clock,y\n" + "".join(f"{day},{hour:02d}:00,{hour}\n" for day in days(3) for hour in range(24)),
+        {},
+        "but the date and the clock stand in two columns .the clock is 'clock'.: join them into one",
+    ),
+    "date and hour": (
+        "date,hour,y\n" + "".join(f"{day},{hour},{hour}\n" for day in days(3) for hour in range(24)),
+        {},
+        "the clock is 'hour'.: join them into one",
+    ),
+    "no regular step": (
+        text([str(pd.Timestamp("2020-01-01") + pd.Timedelta(hours=i * i % 17 + 20 * i)) for i in range(40)]),
+        {},
+        r"the times have no regular step: the most common, .*, the median is 20:00:00: resample first",
+    ),
     "target unknown": (
         "date,temp_min,temp_max\n2020-01-01,1,2\n",
         {"target": "tmp_max"},

@@ -1,5 +1,6 @@
 """The Forecaster: honest splits, no leakage, determinism, the file format, what it refuses."""
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -11,6 +12,7 @@ from safetensors.numpy import save_file
 
 import minirnn
 from minirnn import data
+from minirnn.models.baselines import Climatology, Ridge
 from minirnn.models.storage import FORMAT, ModelFileError, read
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -130,7 +132,11 @@ def test_saved_weights_forecast_the_same_in_both_halves(cell, weather, tmp_path)
     loaded = minirnn.load(tmp_path / "model.safetensors")
     pd.testing.assert_frame_equal(loaded.predict(), model.predict(), check_exact=True)
     assert loaded.get_params() == model.get_params()
-    readable = loaded.set_params(backend="readable").predict(weather)
+    # A parameter that is changed after the training does not change what was trained, nor what is kept.
+    loaded.set_params(backend="readable", cell="rnn", hidden_size=99, ensemble=7)
+    readable = loaded.predict(weather)
+    loaded.save(tmp_path / "again.safetensors")
+    pd.testing.assert_frame_equal(minirnn.load(tmp_path / "again.safetensors").predict(), model.predict())
     np.testing.assert_allclose(readable["mean"], model.predict()["mean"], rtol=1e-5)
 
 
@@ -173,7 +179,15 @@ def rewrite(path, change_description=None, change_arrays=None):
         (lambda d: d["parameters"].update(cell="__import__"), None, "damaged model"),
         (lambda d: d.update(columns=["x"]), None, "damaged model"),
         (None, lambda a: a.pop("members.0.head.W"), "damaged model .*members.0.head.W"),
+        (lambda d: d.update(format=True), None, "format True"),
+        (lambda d: d.update(window=10**8), None, "damaged model .*last_rows"),
+        (lambda d: d.update(columns=["temp_max"] * 4), None, "damaged model .*not distinct"),
+        (lambda d: d["parameters"].update(ensemble=1), None, "damaged model .*unexpected array members.1"),
+        (lambda d: d["parameters"].update(hidden_size=5), None, "damaged model .*layers.0.Wx"),
         (None, lambda a: a.update({"scaler.mean": np.zeros(9)}), "damaged model"),
+        (None, lambda a: a.update({"scaler.std": -a["scaler.std"]}), "damaged model .*must be positive"),
+        (None, lambda a: a.update({"last_rows": a["last_rows"] * np.nan}), "damaged model .*not finite"),
+        (None, lambda a: a.update({"members.0.head.b": np.zeros(3, int)}), "damaged model .*head.b is int64"),
         (None, lambda a: a.update({"members.0.layers.0.Wh": np.zeros((2, 2), np.float32)}), "damaged model"),
     ],
 )
@@ -275,3 +289,65 @@ def test_parameters_follow_scikit_learn():
     assert repr(model) == "Forecaster(cell='gru', hidden_size=7)"
     assert model.set_params(seed=3) is model
     assert model.get_params()["seed"] == 3
+
+
+def test_missing_targets_cost_the_linear_forecast_only_their_own_points(rng):
+    """Each step ahead is fitted on every window that knows its target, not only on windows that know all of them."""
+    inputs = rng.standard_normal((400, 5))
+    targets = inputs @ rng.standard_normal((5, 3)) + 0.1 * rng.standard_normal((400, 3))
+    weights = (rng.uniform(size=(400, 3)) > 0.5).astype(float)
+    spoiled = np.where(weights > 0, targets, 1e3)
+    train, validation = slice(0, 300), slice(300, 400)
+
+    def fit(targets, weights):
+        return Ridge.fit(
+            (inputs[train], targets[train], weights[train]),
+            (inputs[validation], targets[validation], weights[validation]),
+        )
+
+    with_gaps, whole = fit(spoiled, weights), fit(targets, np.ones_like(weights))
+    np.testing.assert_allclose(with_gaps.coefficients, whole.coefficients, atol=0.05)
+    for step in range(3):  # and what it fits is ordinary ridge regression on the windows that count
+        kept = weights[train][:, step] > 0
+        x, t = inputs[train][kept], targets[train][kept, step]
+        x, t = x - x.mean(axis=0), t - t.mean()
+        expected = np.linalg.solve(x.T @ x + with_gaps.penalty * np.eye(5), x.T @ t)
+        np.testing.assert_allclose(with_gaps.coefficients[:, step], expected, rtol=1e-8)
+
+
+def test_the_wide_and_the_tall_way_of_solving_agree(rng):
+    inputs, targets = rng.standard_normal((40, 30)), rng.standard_normal((40, 2))
+    weights = np.ones((40, 2))
+    tall = Ridge.fit((inputs, targets, weights), (inputs, targets, weights))
+    wide_inputs = np.concatenate([inputs, np.zeros((40, 30))], axis=1)  # the same, with columns that say nothing
+    wide = Ridge.fit((wide_inputs, targets, weights), (wide_inputs, targets, weights))
+    np.testing.assert_allclose(wide.predict(wide_inputs), tall.predict(inputs), atol=1e-6)
+
+
+def test_a_climatology_does_not_invent_the_rest_of_a_year():
+    index = pd.date_range("2020-01-01", periods=100, freq="D")
+    y = np.arange(100.0)
+    fitted = Climatology.fit(y, index, "D", range(60), range(60, 75))
+    assert fitted.counts[0] == 0  # two months of a trend are no year
+    index = pd.date_range("2012-01-01", periods=1200, freq="D")
+    y = np.cos(2 * np.pi * index.day_of_year.to_numpy() / 365.25)
+    fitted = Climatology.fit(y, index, "D", range(800), range(800, 1000))
+    assert fitted.counts[0] >= 1
+    assert np.abs(fitted.predict(index) - y).max() < 0.05
+
+
+def test_the_verdict_is_honest_about_ties_and_zeros(fitted):
+    result = fitted.evaluate()
+
+    def verdict(own, best):
+        rows = {name: {**row, "MAE": best if name == "linear" else 100.0} for name, row in result.test.items()}
+        return dataclasses.replace(result, test={**rows, "lstm": {**rows["lstm"], "MAE": own}})
+
+    assert verdict(0.9, 1.0).skill == pytest.approx(0.1)
+    assert "beats the best other forecast, linear, by 10.0 %" in verdict(0.9, 1.0).sentence
+    assert "do not use this network" in verdict(1.1, 1.0).sentence
+    for own in (0.995, 1.0, 1.005):
+        assert "within 1 %" in verdict(own, 1.0).sentence
+    assert verdict(0.5, 0.0).skill is None
+    assert "do not use this network" in verdict(0.5, 0.0).sentence
+    assert verdict(0.0, 0.0).skill == 0

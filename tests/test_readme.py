@@ -44,3 +44,7 @@ def test_two_commands_set_up_run_and_test():
 def test_links_lead_somewhere():
     for target in re.findall(r"\]\(([^)#]+)", README) + re.findall(r'href="([^"]+)"', README):
         assert target.startswith("http") or (ROOT / target).exists(), target
+
+
+def test_nothing_is_left_to_be_filled_in():
+    assert not re.search(r"^[A-Z]{6,}$", README, re.MULTILINE)

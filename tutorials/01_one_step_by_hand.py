@@ -56,6 +56,8 @@ nothing = LSTMState(np.zeros((B, H)), np.zeros((B, H)))
 dparams, dx, dstate = readable.lstm.step_backward(dy, nothing, cache)
 for equation in equations.select("L8-L18"):
     print(f"{equation.id:4} {equation.plain}")
+# c is the larger one: it reaches the new c through one product with f, near 1 here. h has to pass a sigmoid or a tanh,
+# whose slopes are at most 1/4 and 1, and small weights.
 print("mean |dc|:", np.abs(dstate.c).mean().round(3), " mean |dh|:", np.abs(dstate.h).mean().round(3))
 
 # %% [markdown]

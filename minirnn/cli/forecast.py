@@ -25,9 +25,9 @@ def add_parser(subparsers) -> None:
     """Adds the command's options."""
     parser = subparsers.add_parser(
         "forecast",
-        help="forecast a column of a CSV, and say whether the network beats naive forecasts",
+        help="forecast a column of a CSV, and say whether the network beats simpler forecasts",
         description="Trains a recurrent network on a time series and judges it, on rows that it has not seen, against "
-        "six simpler forecasts.",
+        "six simpler forecasts. What the network learns is added to a linear forecast of the same inputs.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -36,9 +36,15 @@ def add_parser(subparsers) -> None:
     )
     parser.add_argument("--target", metavar="COLUMN", help="the column to forecast (default: the last numeric one)")
     parser.add_argument("--date-column", metavar="COLUMN", help="the column of dates (default: found)")
-    parser.add_argument("--horizon", type=positive, metavar="N", help="steps ahead (default: by the frequency; 7 days)")
-    parser.add_argument("--window", type=positive, metavar="N", help="rows that the network reads (default: 30 days)")
-    parser.add_argument("--cell", choices=("lstm", "gru", "rnn"), default="lstm", help="default: lstm")
+    parser.add_argument(
+        "--horizon", type=positive, metavar="N", help="steps ahead (default: 7 days, 24 hours, 12 months, ...)"
+    )
+    parser.add_argument(
+        "--window", type=positive, metavar="N", help="rows that the network reads (default: 30 days, 72 hours, ...)"
+    )
+    parser.add_argument(
+        "--cell", choices=("lstm", "gru", "rnn"), default="lstm", help="kind of network (default: lstm)"
+    )
     parser.add_argument("--hidden-size", type=positive, default=32, metavar="H", help="units of a layer (default: 32)")
     parser.add_argument("--layers", type=positive, default=1, metavar="L", help="recurrent layers (default: 1)")
     parser.add_argument("--seed", type=int, default=0, help="of initial weights and shuffles (default: 0)")
@@ -58,7 +64,7 @@ def add_parser(subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs the command; returns its exit status."""
-    from minirnn.data import load, prepare, read_csv
+    from minirnn.data import DataError, load, prepare, read_csv
     from minirnn.models.forecaster import Forecaster
 
     out = _writable(arguments.out)
@@ -68,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.date_column is not None:
             raise UsageError("--date-column belongs to a CSV file, and none was given")
         table = prepare(load("seattle_weather"), arguments.target or "temp_max")
-        source = "no file given: the embedded series seattle_weather"
+        source = "the embedded series seattle_weather (no file was given)"
     else:
         table = read_csv(arguments.data, target=arguments.target, date_column=arguments.date_column)
         source = str(arguments.data)
@@ -83,7 +89,10 @@ def run(arguments: argparse.Namespace) -> int:
         backend=arguments.backend,
         progress=not arguments.quiet and sys.stderr.isatty(),
     )
-    model.fit(table)
+    try:
+        model.fit(table)
+    except DataError as error:
+        raise DataError(f"{source}: {error}") from None
     if model.history_.ended == "interrupted":
         note(f"interrupted after {model.history_.epochs} epochs: going on with the best weights so far")
     evaluation = model.evaluate()
@@ -92,8 +101,8 @@ def run(arguments: argparse.Namespace) -> int:
     if out is not None:
         _write(out, model, evaluation, forecast)
     if arguments.json:
-        print(json.dumps(evaluation.as_dict(), indent=2, allow_nan=False))
-        for line in table.notes:
+        print(_json(evaluation))
+        for line in (*table.notes, *model.notes_):
             note(line)
     else:
         print(_report(source, table, model, evaluation, forecast))
@@ -118,35 +127,39 @@ def _writable(directory: str | None) -> Path | None:
 
 
 def _write(out: Path, model, evaluation, forecast) -> None:
-    from minirnn.inspect.figures import forecast_figure
+    from minirnn.data.calendar import steps_in_words
+    from minirnn.inspect.figures import forecast_figure, save_figure
     from minirnn.models.evaluation import TITLES
-    from minirnn.models.storage import write_atomically
+    from minirnn.models.storage import staged
 
-    history = model.table_.frame[model.target_].where(model.table_.observed[model.target_])
     test = evaluation.splits["test"]
     figure = forecast_figure(
-        history,
+        model.table_.frame[model.target_].where(model.table_.observed[model.target_]),
         forecast["mean"],
         evaluation.by_step.rename(columns=TITLES),
         network=TITLES[evaluation.network],
         best=TITLES[evaluation.best_naive],
         unit=evaluation.unit,
+        ahead=steps_in_words(evaluation.horizon, evaluation.frequency),
         period=f"{test['start']} to {test['end']}",
     )
-    text = json.dumps(evaluation.as_dict(), indent=2, allow_nan=False) + "\n"
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        write_atomically(out / "metrics.json", lambda path: path.write_text(text, encoding="utf-8"))
-        write_atomically(out / "forecast.csv", lambda path: forecast.to_csv(path, lineterminator="\n"))
-        write_atomically(out / "forecast.png", lambda path: figure.savefig(path, dpi=150))
-        model.save(out / "model.safetensors")
+        with staged(out) as folder:
+            (folder / "metrics.json").write_text(_json(evaluation) + "\n", encoding="utf-8")
+            forecast.to_csv(folder / "forecast.csv", lineterminator="\n")
+            save_figure(figure, folder / "forecast.png")
+            model.save(folder / "model.safetensors")
     except OSError as error:
         raise UsageError(f"--out {out}: cannot write ({error.strerror}); choose another folder") from None
 
 
+def _json(evaluation) -> str:
+    return json.dumps(evaluation.as_dict(), indent=2, allow_nan=False)
+
+
 def _report(source, table, model, evaluation, forecast) -> str:
     """What is printed: the decisions, the table, the sentence, the forecast."""
-    from minirnn.models.evaluation import time_text
+    from minirnn.models.evaluation import digits_for, in_digits
 
     unit = f" ({evaluation.unit})" if evaluation.unit else ""
     others = [name for name in model.columns_ if name != model.target_]
@@ -156,25 +169,37 @@ def _report(source, table, model, evaluation, forecast) -> str:
         f"dates       column {table.date_column}, frequency {table.frequency}",
     ]
     for name, part in evaluation.splits.items():
-        lines.append(f"{name:<11} {part['start']} to {part['end']}, {part['rows']:,} rows")
+        known = "" if part["observed"] == part["rows"] else f", {part['observed']:,} of them with a value"
+        lines.append(f"{name:<11} {part['start']} to {part['end']}, {part['rows']:,} rows{known}")
     lines.append(
-        f"network     {model.cell}, {model.hidden_size} units, window {model.window_}, horizon {model.horizon_}, mean "
-        f"of {model.ensemble} members; a linear part beside them; {model.history_.epochs} epochs"
+        f"network     {evaluation.network}, {model.hidden_size} units, window {model.window_}, horizon "
+        f"{model.horizon_}: adds to a linear forecast; mean of {len(model.members_)} members; "
+        f"{model.history_.epochs} epochs"
     )
-    lines += [f"note        {line}" for line in table.notes]
-    lines += ["", f"errors on the test rows, {evaluation.horizon} steps ahead together{unit}", _table(evaluation), ""]
+    season = evaluation.model["season"]
+    lines.append(f"season      {season} steps" if season > 1 else "season      none")
+    lines += [f"note        {line}" for line in (*table.notes, *model.notes_)]
+    ahead = f"{evaluation.horizon} steps ahead together" if evaluation.horizon > 1 else "1 step ahead"
+    lines += ["", f"errors on the test rows, {ahead}{unit}", _table(evaluation), ""]
     lines += [evaluation.sentence, "", f"forecast of {table.target}{unit}"]
-    lines += [f"  {time_text(time)}  {value:.4g}" for time, value in forecast["mean"].items()]
+    digits = digits_for(evaluation.test[evaluation.network]["MAE"])
+    clock = "%Y-%m-%d" if (forecast.index == forecast.index.normalize()).all() else "%Y-%m-%d %H:%M:%S"
+    lines += [f"  {time.strftime(clock)}  {in_digits(value, digits)}" for time, value in forecast["mean"].items()]
     return "\n".join(lines)
 
 
 def _table(evaluation) -> str:
-    from minirnn.models.evaluation import TITLES
+    """The table, every column with as many digits as its smallest number needs."""
+    from minirnn.models.evaluation import TITLES, digits_for, in_digits
 
     table = evaluation.table
-    width = max(len(TITLES[name]) for name in table.index)
-    rows = [f"  {'':<{width}}" + "".join(f"{metric:>10}" for metric in table.columns)]
-    for name, row in table.iterrows():
-        cells = "".join(f"{'-' if value != value else f'{value:.4g}':>10}" for value in row)
-        rows.append(f"  {TITLES[name]:<{width}}{cells}")
-    return "\n".join(rows)
+    columns = [["", *(TITLES[name] for name in table.index)]]
+    for metric, values in table.items():
+        digits = digits_for(values[values > 0].min())
+        columns.append([str(metric), *("-" if value != value else in_digits(value, digits) for value in values)])
+    widths = [max(map(len, column)) for column in columns]
+    lines = []
+    for first, *cells in zip(*columns):
+        aligned = "".join(f"  {cell:>{max(width, 8)}}" for cell, width in zip(cells, widths[1:]))
+        lines.append(f"  {first:<{widths[0]}}{aligned}")
+    return "\n".join(lines)

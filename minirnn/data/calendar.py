@@ -3,14 +3,37 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from pandas.tseries.frequencies import to_offset
 
 YEAR = 365.2425  # mean days of a year
-# Frequency of the year's harmonics, day of the week, and hour of the day, for each kind of step.
-_SEASONS = {"h": 24, "min": 1440, "s": 86400, "B": 5, "D": 7, "W": 52, "MS": 12, "ME": 12, "QS": 4, "QE": 4}
+
+
+class Unit(NamedTuple):
+    """One kind of step: its name, its mean length in days, steps in its season, default window and horizon."""
+
+    name: str
+    days: float
+    season: int
+    window: int
+    horizon: int
+
+
+# The season is what a naive forecaster would repeat: a day of hours, a week of days, a year of months.
+_UNITS = {
+    "s": Unit("second", 1 / 86400, 86400, 72, 24),
+    "min": Unit("minute", 1 / 1440, 1440, 72, 24),
+    "h": Unit("hour", 1 / 24, 24, 72, 24),
+    "B": Unit("business day", 1.4, 5, 30, 5),
+    "D": Unit("day", 1.0, 7, 30, 7),
+    "W": Unit("week", 7.0, 52, 52, 8),
+    "M": Unit("month", YEAR / 12, 12, 24, 12),
+    "Q": Unit("quarter", YEAR / 4, 4, 16, 4),
+    "Y": Unit("year", YEAR, 1, 24, 5),
+}
 
 
 @dataclass(frozen=True)
@@ -22,47 +45,68 @@ class Cycle:
     harmonics: int
 
 
-def base(frequency: str) -> tuple[str, int]:
-    """The kind of step and how many of it one step takes: ``"W-SAT"`` -> (W, 1), ``"15min"`` -> (min, 15)."""
+def unit_of(frequency: str) -> tuple[Unit, int]:
+    """The kind of step and how many of it one step takes.
+
+    >>> [(unit.name, n) for unit, n in map(unit_of, ("W-SAT", "15min", "BME", "QS-JAN"))]
+    [('week', 1), ('minute', 15), ('month', 1), ('quarter', 1)]
+    """
     offset = to_offset(frequency)
-    return offset.rule_code.split("-")[0], offset.n
+    code = offset.rule_code.split("-")[0]
+    if code not in _UNITS:
+        # What is left are months, quarters and years, at their start or end, on business days (B, C) or twice (S).
+        code = {"bh": "h", "cbh": "h", "C": "B"}.get(code) or code.lstrip("CBS")[:1]
+    return _UNITS.get(code, Unit("step", 1.0, 1, 24, 5)), offset.n
 
 
 def season_length(frequency: str) -> int:
-    """Steps in the season that a naive forecaster would repeat: 24 hours, 7 days, 52 weeks, 12 months, 4 quarters.
+    """Steps in the season: 24 hours, 7 days, 52 weeks, 12 months, 4 quarters.
 
-    1 where no such season exists (years), or where a step is longer than the season.
+    1 where there is no season (years), or where it is not a whole number of steps.
 
-    >>> [season_length(f) for f in ("h", "D", "W-SAT", "MS", "YS", "15min")]
-    [24, 7, 52, 12, 1, 96]
+    >>> [season_length(f) for f in ("h", "D", "W-SAT", "BMS", "YS", "15min", "2D", "5h")]
+    [24, 7, 52, 12, 1, 96, 1, 1]
     """
-    kind, n = base(frequency)
-    return max(1, _SEASONS.get(kind, 1) // n)
-
-
-# Kind of step -> (window, horizon) that a forecast takes when nothing else is said.
-_DEFAULTS = {"min": (120, 60), "h": (72, 24), "D": (30, 7), "B": (30, 5), "W": (52, 8), "M": (24, 12), "Q": (16, 4)}
+    unit, n = unit_of(frequency)
+    return unit.season // n if unit.season % n == 0 else 1
 
 
 def default_horizon(frequency: str) -> int:
-    """Steps ahead where the user names none: a day of hours, a week of days, a year of months, five years."""
-    kind, _ = base(frequency)
-    return _DEFAULTS.get(kind, _DEFAULTS.get(kind[0].upper(), (24, 5)))[1]
+    """Steps ahead where the user names none: a day of hours, a week of days, a year of months, five years.
+
+    Of steps shorter than an hour: the longest of a day, an hour, a minute that is at most 96 steps.
+
+    >>> [default_horizon(f) for f in ("h", "D", "MS", "15min", "5min", "10s")]
+    [24, 7, 12, 96, 12, 6]
+    """
+    unit, n = unit_of(frequency)
+    if n == 1 and unit.days >= 1 / 24:
+        return unit.horizon
+    spans = (round(days / (n * unit.days)) for days in (1, 1 / 24, 1 / 1440))
+    return next((steps for steps in spans if 2 <= steps <= 96), unit.horizon)
 
 
 def default_window(frequency: str, horizon: int) -> int:
     """Rows that a forecast reads where the user names none: at least twice the horizon."""
-    kind, _ = base(frequency)
-    return max(2 * horizon, _DEFAULTS.get(kind, _DEFAULTS.get(kind[0].upper(), (24, 5)))[0])
+    return max(2 * horizon, unit_of(frequency)[0].window)
 
 
 def step_days(frequency: str) -> float:
     """Mean length of a step in days."""
-    kind, n = base(frequency)
-    length = {"h": 1 / 24, "min": 1 / 1440, "s": 1 / 86400, "B": 1.4, "D": 1.0, "W": 7.0}.get(kind)
-    if length is None:
-        length = YEAR / {"M": 12, "Q": 4, "Y": 1}.get(kind[0].upper(), 1)
-    return n * length
+    unit, n = unit_of(frequency)
+    return n * unit.days
+
+
+def steps_in_words(count: int, frequency: str) -> str:
+    """``"7 days"``, ``"1 month"``; ``"4 steps of 15 minutes"`` where a step is several units.
+
+    >>> steps_in_words(7, "D"), steps_in_words(4, "15min")
+    ('7 days', '4 steps of 15 minutes')
+    """
+    unit, n = unit_of(frequency)
+    if n == 1:
+        return f"{count} {unit.name}{'s' if count != 1 else ''}"
+    return f"{count} step{'s' if count != 1 else ''} of {n} {unit.name}s"
 
 
 def cycles(frequency: str) -> tuple[Cycle, ...]:

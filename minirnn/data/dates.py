@@ -13,6 +13,9 @@ _WHOLE = re.compile(r"\d+")
 _NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?")
 _ISO_YEAR = re.compile(r"\d{4}\D?")
 _MONTH_NAME = re.compile(r"(?i)\b\d*(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)")
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_MONTH_YEAR = re.compile(rf"(?i)({'|'.join(_MONTHS)})[a-z]*\.?[- /]+'?(\d{{4}}|\d{{2}})")
+_YEARLESS = re.compile(r"^\D*\d{1,2}\D*$")
 _OFFSET = re.compile(r":\d\d(\.\d+)?\s*(Z|UTC|GMT|[+-]\d\d(:?\d\d)?)$")
 _QUARTER = re.compile(r"(\d{4})[- ]?[Qq]([1-4])")
 _YEAR_LAST = re.compile(
@@ -52,6 +55,9 @@ def find_date_column(names: Sequence[str], columns: Sequence[Sequence[str]], wan
                 return position
     if years is not None:
         return years
+    for name, column in zip(names, columns):
+        if all(_MONTH_NAME.search(cell) and _YEARLESS.search(cell) for cell in column[:100]):
+            raise DataError(f"the dates in {name!r}, such as {quoted(column[0])}, have no year: write 2012-01-31")
     parts = [name for name in names if name.lower() in ("year", "month", "day", "hour")]
     advice = (
         f"join {listed(parts)} into one column with dates such as 2012-01-31"
@@ -85,8 +91,18 @@ def parse_dates(name: str, cells: Sequence[str], lines: Sequence[int]) -> tuple[
                 f"line {lines[odd]}: {quoted(cells[odd])} in the date column {name!r} has no time zone "
                 "but other lines have one: write all the times with a zone or all without"
             )
-        notes.append(f"The times in {name!r} have a time zone; they were converted to UTC.")
+        local = _parse_text([_without_zone(cell) for cell in cells], _day_first(name, cells, lines, []))
+        if local.hasnans or (local != local.normalize()).any():
+            notes.append(f"The times in {name!r} have a time zone; they were converted to UTC.")
+        else:
+            notes.append(f"The times in {name!r} are midnights with a time zone; their local dates were kept.")
+            times = local
     return times, notes
+
+
+def _without_zone(cell: str) -> str:
+    zone = _OFFSET.search(cell)
+    return cell if zone is None else cell[: zone.start(2)].strip()
 
 
 def _whole_numbers(cells: Sequence[str]) -> pd.DatetimeIndex:
@@ -111,6 +127,8 @@ def _day_first(name: str, cells: Sequence[str], lines: Sequence[int], notes: lis
     separators, short_years = set(), False
     for cell, line in zip(cells, lines):
         match = _YEAR_LAST.fullmatch(cell)
+        worded = _MONTH_YEAR.fullmatch(cell)
+        short_years |= worded is not None and len(worded[2]) == 2
         if match:
             separators.add(match[2])
             short_years |= len(match[4]) == 2
@@ -118,10 +136,10 @@ def _day_first(name: str, cells: Sequence[str], lines: Sequence[int], notes: lis
                 day_line = line
             if int(match[3]) > 12 and month_line is None:
                 month_line = line
-    if not separators:
-        return False
     if short_years:
         notes.append(f"Two-digit years in {name!r} were read as 1969 to 2068.")
+    if not separators:
+        return False
     if day_line and month_line:
         raise DataError(
             f"line {max(day_line, month_line)}: the dates in {name!r} start with the day in line {day_line} "
@@ -165,12 +183,18 @@ def _parse_text(cells: Sequence[str], day_first: bool) -> pd.DatetimeIndex:
         )
         values = pd.Series(times)
         values.iloc[worded] = found.tz_localize(None).as_unit(times.unit)
-        times = pd.DatetimeIndex(values)
+        times = _with_year(pd.DatetimeIndex(values))
     return times
 
 
+def _with_year(times: pd.DatetimeIndex) -> pd.DatetimeIndex:
+    """The times, NaT where the year has not four digits: parsers read a date without a year as year 1."""
+    return times.where(times.year >= 1000)
+
+
 def _iso(texts: Sequence[str]) -> pd.DatetimeIndex:
-    return pd.DatetimeIndex(pd.to_datetime(list(texts), format="ISO8601", errors="coerce", utc=True).tz_localize(None))
+    times = pd.to_datetime(list(texts), format="ISO8601", errors="coerce", utc=True)
+    return _with_year(pd.DatetimeIndex(times.tz_localize(None)))
 
 
 def _iso_text(cell: str, day_first: bool) -> str:
@@ -178,8 +202,7 @@ def _iso_text(cell: str, day_first: bool) -> str:
     if match := _YEAR_LAST.fullmatch(cell):
         first, _, second, year, hour, rest, half = match.groups()
         day, month = (first, second) if day_first else (second, first)
-        if len(year) == 2:
-            year = ("20" if int(year) < 69 else "19") + year  # the convention of POSIX
+        year = _four_digits(year)
         if hour is None:
             return f"{year}-{month:0>2}-{day:0>2}"
         if half:
@@ -189,8 +212,15 @@ def _iso_text(cell: str, day_first: bool) -> str:
         elif rest is None:
             return ""
         return f"{year}-{month:0>2}-{day:0>2} {hour:0>2}{rest or ':00'}"
+    if match := _MONTH_YEAR.fullmatch(cell):
+        return f"{_four_digits(match[2])}-{_MONTHS.index(match[1].lower()) + 1:02d}-01"
     if match := _QUARTER.fullmatch(cell):
         return f"{match[1]}-{3 * int(match[2]) - 2:02d}-01"
     if _NUMBER.fullmatch(cell) or not _ISO_YEAR.match(cell):
         return ""
     return re.sub(r" *(UTC|GMT)$", "Z", cell)
+
+
+def _four_digits(year: str) -> str:
+    """The year in full: two digits by the convention of POSIX."""
+    return year if len(year) == 4 else ("20" if int(year) < 69 else "19") + year

@@ -78,7 +78,7 @@ def path_of(name: str) -> Path:
 def load(name: str) -> pd.DataFrame:
     """An embedded series as a data frame over its dates, gaps left as NaN.
 
-    Arguments:
+    Args:
         name: one of `NAMES`.
 
     Returns:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from minirnn.data.columns import choose_target, numeric_columns
-from minirnn.data.regular import fill_forward, in_order, to_grid
+from minirnn.data.regular import in_order, to_grid
 from minirnn.data.table import DataError, Place, Table, count, listed, plain_time
 
 
@@ -19,7 +19,7 @@ def prepare(
 ) -> Table:
     """Check a data frame and bring it to a regular grid of times; the frame itself is not changed.
 
-    Arguments:
+    Args:
         frame: columns over a DatetimeIndex or PeriodIndex, in any order; a Series is a frame of one column.
         target: the column to forecast; by default the only, or else the last, column with numbers.
         title: what to call the series; by default `frame.attrs["title"]` or "data".
@@ -83,7 +83,7 @@ def prepare_rows(
         raise DataError("there is only one row: a series needs at least two times")
     numbers = whole[list(numeric)].astype(np.float64)
     numbers, chosen = choose_target(numbers, target, found)
-    numbers, rows = _from_first_target(numbers, chosen, rows, found)
+    numbers, rows = _where_target(numbers, chosen, rows, found)
     regular = to_grid(numbers, chosen, rows, place, found)
     observed = regular.notna()
     filled = fill_forward(regular, found)
@@ -100,10 +100,10 @@ def prepare_rows(
     )
 
 
-def _from_first_target(
+def _where_target(
     frame: pd.DataFrame, target: str, rows: np.ndarray, notes: list[str]
 ) -> tuple[pd.DataFrame, np.ndarray]:
-    """The rows from the first known target value on: there is nothing before it to carry forward."""
+    """The rows from the first known target value to the last: nothing is known before it, nor carried past the end."""
     known = frame[target].notna().to_numpy()
     if not known.any():
         raise DataError(f"the target {target!r} is missing in all {count(len(frame), 'row')}")
@@ -113,7 +113,39 @@ def _from_first_target(
             f"Dropped the first {count(first, 'row')}: the target {target!r} starts "
             f"at {plain_time(frame.index[first])}."
         )
-    return frame.iloc[first:], rows[first:]
+    end = len(known) - int(np.argmax(known[::-1]))
+    if end < len(known):
+        notes.append(
+            f"Dropped the last {count(len(known) - end, 'row')}, from {plain_time(frame.index[end])} on: "
+            f"the target {target!r} has no value there."
+        )
+    return frame.iloc[first:end], rows[first:end]
+
+
+def fill_forward(frame: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
+    """Each missing value replaced by the last one before it: nothing that comes later can reach back.
+
+    Only a column that starts with missing values takes its first known value there; that is noted.
+    """
+    filled = frame.ffill()
+    for name in frame.columns:
+        missing = np.flatnonzero(frame[name].isna())
+        late = filled[name].isna()
+        carried = missing[int(late.sum()) :]  # those at the start are the first of the missing ones
+        if carried.size:
+            verb = "was" if carried.size == 1 else "were"
+            notes.append(
+                f"{count(int(carried.size), 'missing value')} of {name!r} {verb} filled with the last known "
+                f"value (first {plain_time(frame.index[carried[0]])})."
+            )
+        if late.any():
+            first = int(np.argmax(frame[name].notna()))
+            notes.append(
+                f"{name!r} starts only at {plain_time(frame.index[first])}; "
+                f"the {count(first, 'step')} before it got its first value."
+            )
+            filled[name] = filled[name].fillna(frame[name].iloc[first])
+    return filled
 
 
 def _microseconds(times: pd.DatetimeIndex) -> pd.DatetimeIndex:
@@ -135,6 +167,10 @@ def _naive_times(index: pd.Index, notes: list[str]) -> pd.DatetimeIndex:
     if index.hasnans:
         raise DataError(f"row {int(np.argmax(index.isna()))}: the time is missing: add it or drop the row")
     if index.tz is not None:
+        local = index.tz_localize(None)
+        if (local == local.normalize()).all():
+            notes.append(f"The times are midnights in {index.tz}; their local dates were kept.")
+            return local
         notes.append(f"The times were converted from {index.tz} to UTC.")
         index = index.tz_convert("UTC").tz_localize(None)
     return index

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from minirnn.data.columns import MISSING_TEXTS
 from minirnn.data.dates import find_date_column, parse_dates
 from minirnn.data.preparing import prepare, prepare_rows
 from minirnn.data.table import DataError, Table, count, listed, quoted
@@ -17,6 +18,7 @@ __all__ = ["DataError", "Table", "prepare", "read_csv"]
 _DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab"}
 _DECIMAL_COMMA = re.compile(r"[+-]?(\d+|\d{1,3}(\.\d{3})+),\d+([eE][+-]?\d+)?")
 _DECIMAL_POINT = re.compile(r"[+-]?\d*\.\d+([eE][+-]?\d+)?")
+_GROUPED = re.compile(r"[+-]?(0|[1-9]\d{0,2}(\.\d{3})*)")
 _VALUE = re.compile(r"[+-]?\d+([.,]\d+)?|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T].*)?")
 _NAMELESS = re.compile(r"column \d+")
 _ZIP, _GZIP = b"PK\x03\x04", b"\x1f\x8b"
@@ -28,7 +30,7 @@ def read_csv(path: str | os.PathLike[str], target: str | None = None, date_colum
     The delimiter (comma, semicolon, tab), a decimal comma, the date column, the order of day and month, and
     the frequency are found from the contents; what was decided or repaired is said in the notes.
 
-    Arguments:
+    Args:
         path: a UTF-8 text file with one header line.
         target: the column to forecast; by default the only, or else the last, column with numbers.
         date_column: the column with the times; by default the first that holds dates.
@@ -168,6 +170,7 @@ def _decimal_commas(cells: dict[str, list[str]], lines: list[int], notes: list[s
     """Numbers such as 1.234,5 rewritten as 1234.5, if the file has any; never a mixture of both ways."""
     comma = _first_match(cells, _DECIMAL_COMMA)
     if comma is None:
+        _refuse_grouped(cells, lines)
         return cells
     point = _first_match(cells, _DECIMAL_POINT)
     if point is not None:
@@ -182,6 +185,20 @@ def _decimal_commas(cells: dict[str, list[str]], lines: list[int], notes: list[s
         return cell.replace(".", "").replace(",", ".") if _DECIMAL_COMMA.fullmatch(cell) else cell
 
     return {name: [with_point(cell) for cell in column] for name, column in cells.items()}
+
+
+def _refuse_grouped(cells: dict[str, list[str]], lines: list[int]) -> None:
+    """Stop at a column whose points may all part thousands: 45.000 is 45000 to some and 45 to others."""
+    for name, column in cells.items():
+        known = [cell for cell in column if cell.lower() not in MISSING_TEXTS]
+        if all(_GROUPED.fullmatch(cell) for cell in known) and any("." in cell for cell in known):
+            row = next(row for row, cell in enumerate(column) if "." in cell)
+            whole, decimals = column[row].rsplit(".", 1)
+            whole = whole.replace(".", "")
+            raise DataError(
+                f"line {lines[row]}: {quoted(column[row])} in {name!r} is ambiguous, its point may part thousands or "
+                f"decimals: write {whole}{decimals} if it means thousands, {whole},{decimals} if it means decimals"
+            )
 
 
 def _first_match(cells: dict[str, list[str]], pattern: re.Pattern[str]) -> tuple[str, int] | None:

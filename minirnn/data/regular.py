@@ -8,6 +8,7 @@ import pandas as pd
 from pandas.tseries.frequencies import to_offset
 from pandas.tseries.offsets import BaseOffset
 
+from minirnn.data.columns import several_in_one
 from minirnn.data.table import DataError, Place, count, plain_time
 
 MOST_MISSING = 0.3
@@ -42,8 +43,8 @@ def in_order(frame: pd.DataFrame, place: Place, notes: list[str]) -> tuple[pd.Da
             other = group.iloc[int(np.flatnonzero(~again)[1])]
             first = rows[group.iloc[0]]
             raise DataError(
-                f"{place(first)} and {place(rows[other])} have the same time {plain_time(same.index[0])} "
-                "but different values: keep one of them, or average them"
+                f"{place(first)} and {place(rows[other])} have the same time {plain_time(same.index[0])} but "
+                + (several_in_one(frame) or "different values: keep one of them, or average them")
             )
         drop[group.iloc[1:]] = True
     first = rows[np.flatnonzero(drop)].min()
@@ -63,9 +64,12 @@ class Steps:
 def find_steps(times: pd.DatetimeIndex, notes: list[str]) -> Steps:
     """The frequency of sorted, distinct times: pandas' own inference, else the most common step.
 
-    Arguments:
+    Args:
         times: at least two times, sorted and distinct.
         notes: receives a sentence when the times had to be moved.
+
+    Raises:
+        DataError: no step makes up half of the steps.
     """
     offset = _inferred(times)
     if offset is not None:
@@ -79,6 +83,12 @@ def find_steps(times: pd.DatetimeIndex, notes: list[str]) -> Steps:
         calendar = _calendar_steps(times, notes)
         if calendar is not None:
             return calendar
+    if numbers.max() < numbers.sum() / 2:
+        raise DataError(
+            f"the times have no regular step: the most common, {_step(step)}, is {numbers.max():,} of "
+            f"{count(int(numbers.sum()), 'step')}, the median is {_step(pd.Series(times).diff().median())}: "
+            "resample first, for instance to daily means"
+        )
     if step == day and stamps[-1] - stamps[0] > np.timedelta64(6, "D") and not (times.day_of_week > 4).any():
         return Steps(to_offset("B"), times, times[0])
     # The grid passes through as many times as possible, so that one odd first row does not shift the others.
@@ -135,7 +145,7 @@ def _calendar_steps(times: pd.DatetimeIndex, notes: list[str]) -> Steps | None:
 def to_grid(frame: pd.DataFrame, target: str, rows: np.ndarray, place: Place, notes: list[str]) -> pd.DataFrame:
     """The frame on every step of its frequency, NaN where a step was absent.
 
-    Arguments:
+    Args:
         frame: sorted by time, no time twice.
         target: the column whose missing values are limited.
         rows: the position of each row in the source.
@@ -184,10 +194,13 @@ def to_grid(frame: pd.DataFrame, target: str, rows: np.ndarray, place: Place, no
     result = values.reindex(grid)
     result.index.name = frame.index.name
     # When the first row was dropped the target may be missing again; it must not be filled from later rows.
-    begin = int(np.argmax(result[target].notna()))
+    known = np.flatnonzero(result[target].notna())
+    begin, end = (int(known[0]), int(known[-1]) + 1) if known.size else (0, len(grid))
     if begin:
         notes.append(f"Dropped {count(begin, 'step')} before the target {target!r} starts.")
-        result, grid = result.iloc[begin:], grid[begin:]
+    if end < len(grid):
+        notes.append(f"Dropped {count(len(grid) - end, 'step')} after the target {target!r} ends.")
+    result, grid = result.iloc[begin:end], grid[begin:end]
     absent = np.flatnonzero(~grid.isin(times))
     if absent.size:
         notes.append(
@@ -201,32 +214,6 @@ def to_grid(frame: pd.DataFrame, target: str, rows: np.ndarray, place: Place, no
             "complete the data, or bring it to a longer step first"
         )
     return result
-
-
-def fill_forward(frame: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
-    """Each missing value replaced by the last one before it: nothing that comes later can reach back.
-
-    Only a column that starts with missing values takes its first known value there; that is noted.
-    """
-    filled = frame.ffill()
-    for name in frame.columns:
-        missing = np.flatnonzero(frame[name].isna())
-        late = filled[name].isna()
-        carried = missing[int(late.sum()) :]  # those at the start are the first of the missing ones
-        if carried.size:
-            verb = "was" if carried.size == 1 else "were"
-            notes.append(
-                f"{count(int(carried.size), 'missing value')} of {name!r} {verb} filled with the last known "
-                f"value (first {plain_time(frame.index[carried[0]])})."
-            )
-        if late.any():
-            first = int(np.argmax(frame[name].notna()))
-            notes.append(
-                f"{name!r} starts only at {plain_time(frame.index[first])}; "
-                f"the {count(first, 'step')} before it got its first value."
-            )
-            filled[name] = filled[name].fillna(frame[name].iloc[first])
-    return filled
 
 
 def _step(step: pd.Timedelta) -> str:

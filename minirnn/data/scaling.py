@@ -30,6 +30,6 @@ class Scaler:
         """(values - mean) / std, for values (..., D)."""
         return (values - self.mean) / self.std
 
-    def inverse(self, values: np.ndarray) -> np.ndarray:
-        """Values * std + mean, for values (..., D)."""
-        return values * self.std + self.mean
+    def inverse_column(self, values: np.ndarray, column: int) -> np.ndarray:
+        """Values * std + mean of one column, for values of any shape."""
+        return values * self.std[column] + self.mean[column]

@@ -21,7 +21,7 @@ class DataError(ValueError):
 class Table:
     """A regular multivariate time series, ready to be split, scaled and cut into windows.
 
-    Arguments:
+    Args:
         frame: float64 columns over a DatetimeIndex in which every step of the frequency is present.
         observed: booleans of the same shape, False where a value was filled and not in the source.
         date_column: the name of the column (or index) that held the times.

@@ -62,7 +62,7 @@ class Climatology:
     """Harmonic regression on the calendar: what is usual on this day of the year, day of the week, hour of the day.
 
     The number of harmonics of each cycle is chosen on the validation rows, the coefficients are fitted on the training
-    rows by least squares.
+    rows by least squares. A cycle that the training rows do not span is left out.
     """
 
     frequency: str
@@ -75,8 +75,11 @@ class Climatology:
         seasons = calendar.cycles(frequency)
         counts = [0] * len(seasons)
         best = cls._try(y, index, frequency, tuple(counts), train, validation)
+        days = len(train) * calendar.step_days(frequency)
         # One cycle after the other, each with the harmonics that predict the validation rows best.
         for position, cycle in enumerate(seasons):
+            if cycle.days > days:
+                continue  # fitted on a part of a cycle, the rest would be invented
             for count in range(1, cycle.harmonics + 1):
                 trial = [*counts[:position], count, *counts[position + 1 :]]
                 found = cls._try(y, index, frequency, tuple(trial), train, validation)
@@ -126,23 +129,27 @@ class Ridge:
           slack: of the penalties whose validation error is at most (1 + slack) times the least, take the largest.
         """
         inputs, targets, weights = train
-        # A window with a filled target among its targets is left out: one factorisation serves all steps ahead.
-        whole = weights.all(axis=1) if weights.all(axis=1).any() else np.ones(len(inputs), bool)
-        x, t = inputs[whole].astype(np.float64), targets[whole].astype(np.float64)
-        x_mean, t_mean = x.mean(axis=0), t.mean(axis=0)
-        # One decomposition X = U S V^T serves every penalty: w = V (S² + penalty)^-1 S U^T t.
-        if x.shape[0] < x.shape[1]:
-            u, s, vt = np.linalg.svd(x - x_mean, full_matrices=False)
-            v, squares, projected = vt.T, s**2, s[:, None] * (u.T @ (t - t_mean))
-        else:  # the (F, F) moments are smaller than the windows
-            squares, v = np.linalg.eigh((x - x_mean).T @ (x - x_mean))
-            squares, projected = np.maximum(squares, 0), v.T @ ((x - x_mean).T @ (t - t_mean))
+        x = inputs.astype(np.float64)
+        solvers: dict[
+            bytes, list[int]
+        ] = {}  # by the pattern of targets that count: usually there is one, and one decomposition serves all
+        for step in range(targets.shape[1]):
+            pattern = weights[:, step].astype(bool).tobytes()
+            solvers.setdefault(pattern, []).append(step)
+        parts = []
+        for steps in solvers.values():
+            kept = weights[:, steps[0]].astype(bool)
+            parts.append((steps, _penalised(x[kept], targets[kept][:, steps].astype(np.float64))))
 
         def solve(penalty):
-            coefficients = v @ (projected / (squares + penalty)[:, None])
-            return cls(coefficients, t_mean - x_mean @ coefficients, float(penalty))
+            coefficients = np.zeros((x.shape[1], targets.shape[1]))
+            intercept = np.zeros(targets.shape[1])
+            for steps, solver in parts:
+                coefficients[:, steps], intercept[steps] = solver[0](penalty)
+            return cls(coefficients, intercept, float(penalty))
 
-        penalties = max(squares.max(), 1e-12) * 10.0 ** np.arange(-9, 2.25, 0.25)
+        largest = max(*(solver[1] for _, solver in parts), 1e-12)
+        penalties = largest * 10.0 ** np.arange(-9, 2.25, 0.25)
         seen, expected, counts = validation
 
         def error(model):
@@ -155,3 +162,24 @@ class Ridge:
     def predict(self, inputs: np.ndarray) -> np.ndarray:
         """Inputs (n, F) -> targets (n, horizon)."""
         return inputs @ self.coefficients + self.intercept
+
+
+def _penalised(x: np.ndarray, t: np.ndarray):
+    """Ridge regression of t (n, N) on x (n, F) as a function of the penalty; and the largest squared singular value.
+
+    One decomposition X = U S V^T serves every penalty: w = V (S² + penalty)^-1 S U^T t.
+    """
+    x_mean, t_mean = x.mean(axis=0), t.mean(axis=0)
+    x, t = x - x_mean, t - t_mean
+    if x.shape[0] < x.shape[1]:
+        u, s, vt = np.linalg.svd(x, full_matrices=False)
+        v, squares, projected = vt.T, s**2, s[:, None] * (u.T @ t)
+    else:  # the (F, F) moments are smaller than the windows
+        squares, v = np.linalg.eigh(x.T @ x)
+        squares, projected = np.maximum(squares, 0), v.T @ (x.T @ t)
+
+    def solver(penalty: float) -> tuple[np.ndarray, np.ndarray]:
+        coefficients = v @ (projected / (squares + penalty)[:, None])
+        return coefficients, t_mean - x_mean @ coefficients
+
+    return solver, float(squares.max())

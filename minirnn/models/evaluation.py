@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,9 +22,22 @@ TITLES = {
 }
 
 
-def time_text(time: pd.Timestamp) -> str:
-    """A timestamp as ISO text, without the clock where it is midnight."""
-    return str(time.date()) if time == time.normalize() else str(time)
+def digits_for(smallest: float, significant: int = 4) -> int:
+    """Digits after the point that show the smallest of some numbers with four significant digits; at most 12."""
+    if not smallest > 0:
+        return significant - 1
+    return min(max(significant - 1 - math.floor(math.log10(smallest)), 0), 12)
+
+
+def in_digits(value: float, digits: int) -> str:
+    """A number with so many digits after the point; in powers of ten where it is far too large or too small for that.
+
+    >>> in_digits(2.7034, 3), in_digits(37240.2, 0), in_digits(1.5e-9, 12), in_digits(2.3e20, 0)
+    ('2.703', '37,240', '1.5e-09', '2.3e+20')
+    """
+    if value != 0 and not 1e-8 < abs(value) < 1e12:
+        return f"{value:.4g}"
+    return f"{value:,.{digits}f}"
 
 
 @dataclass(frozen=True)
@@ -42,6 +56,7 @@ class Evaluation:
       actual: (windows, horizon) true values.
       counts: (windows, horizon) True where the true value is in the data and not filled.
       forecasts: forecast -> (windows, horizon).
+      model: what made the network's row: cell, sizes, seed, version, how the training ended.
     """
 
     network: str
@@ -55,19 +70,28 @@ class Evaluation:
     actual: np.ndarray
     counts: np.ndarray
     forecasts: dict[str, np.ndarray]
+    model: dict[str, Any]
+
+    def _mae(self, name: str) -> float:
+        value = self.test[name]["MAE"]
+        assert value is not None
+        return value
 
     @property
     def best_naive(self) -> str:
         """The other forecast with the smallest MAE."""
-        others = {name: row["MAE"] for name, row in self.test.items() if name != self.network}
-        return min(others, key=lambda name: others[name] or 0.0)
+        return min((name for name in self.test if name != self.network), key=self._mae)
 
     @property
-    def skill(self) -> float:
-        """1 - MAE / MAE of the best other forecast: positive where the network is worth using."""
-        best = self.test[self.best_naive]["MAE"] or 0.0
-        own = self.test[self.network]["MAE"] or 0.0
-        return 1 - own / best if best > 0 else (0.0 if own == 0 else float("-inf"))
+    def skill(self) -> float | None:
+        """1 - MAE / MAE of the best other forecast: positive where the network is worth using.
+
+        None where the best other forecast makes no error at all and the network does: no ratio says that.
+        """
+        own, best = self._mae(self.network), self._mae(self.best_naive)
+        if best > 0:
+            return 1 - own / best
+        return 0.0 if own == 0 else None
 
     @property
     def table(self) -> pd.DataFrame:
@@ -78,21 +102,25 @@ class Evaluation:
     @property
     def by_step(self) -> pd.DataFrame:
         """MAE by steps ahead (rows 1 to horizon) for every forecast (columns)."""
-        weights = self.counts.astype(float)
-        total = np.maximum(weights.sum(axis=0), 1)
-        errors = {n: (np.abs(f - self.actual) * weights).sum(axis=0) / total for n, f in self.forecasts.items()}
+        total = self.counts.sum(axis=0)
+        sums = {n: (np.abs(f - self.actual) * self.counts).sum(axis=0) for n, f in self.forecasts.items()}
+        # A step at which no true value is known has no error, which is not an error of zero.
+        errors = {n: np.where(total > 0, each / np.maximum(total, 1), np.nan) for n, each in sums.items()}
         return pd.DataFrame(errors, index=pd.RangeIndex(1, self.horizon + 1, name="steps ahead"))
 
     @property
     def sentence(self) -> str:
         """Who wins, and by how much, in one plain sentence."""
-        own, best = self.test[self.network]["MAE"] or 0.0, self.test[self.best_naive]["MAE"] or 0.0
+        own, best = self._mae(self.network), self._mae(self.best_naive)
         unit = f" {self.unit}" if self.unit else ""
+        digits = digits_for(min(own, best) or max(own, best))
         network, other = TITLES[self.network], TITLES[self.best_naive]
-        figures = f"mean absolute error {own:.3g} against {best:.3g}{unit}"
-        if abs(self.skill) < 5e-4:
-            return f"The {network} is no better than the best other forecast, {other} ({figures}): use the simpler one."
-        if self.skill > 0:
+        figures = f"mean absolute error {in_digits(own, digits)} against {in_digits(best, digits)}{unit}"
+        if self.skill is not None and abs(self.skill) < 0.01:
+            return (
+                f"The {network} and the best other forecast, {other}, are within 1 % ({figures}): use the simpler one."
+            )
+        if self.skill is not None and self.skill > 0:
             return f"The {network} beats the best other forecast, {other}, by {100 * self.skill:.1f} % ({figures})."
         return f"The {other} forecast is better than the {network} ({figures}): do not use this network."
 
@@ -108,4 +136,5 @@ class Evaluation:
             "best_naive": self.best_naive,
             "skill": self.skill,
             "sentence": self.sentence,
+            "model": self.model,
         }

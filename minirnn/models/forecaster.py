@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from minirnn.data import Table, calendar, prepare
+from minirnn._version import __version__
+from minirnn.data import DataError, Table, calendar, prepare
 from minirnn.data.scaling import Scaler
-from minirnn.data.splits import chronological_split
+from minirnn.data.splits import Split, chronological_split
+from minirnn.data.table import plain_time
 from minirnn.data.windows import inputs_at, targets_at
 from minirnn.models import baselines, metrics, storage
-from minirnn.models.evaluation import Evaluation, time_text
+from minirnn.models.evaluation import Evaluation
 from minirnn.models.training import History, train
 from minirnn.params import Network, init_network
 
@@ -177,14 +179,16 @@ class Forecaster:
         table = frame if isinstance(frame, Table) else prepare(frame, target)
         if target not in (None, table.target):
             raise ParameterError(f"the table was read for the target {table.target!r}; read it again for {target!r}")
-        horizon = self.horizon or calendar.default_horizon(table.frequency)
-        window = self.window or calendar.default_window(table.frequency, horizon)
-        split = chronological_split(len(table.frame), window, horizon, self.validation_fraction, self.test_fraction)
-        self.table_, self.split_, self.horizon_, self.window_ = table, split, horizon, window
+        window, horizon, split, notes = self._sizes(table)
+        self._check_observed(table, split)
+        self.table_, self.split_, self.horizon_, self.window_, self.notes_ = table, split, horizon, window, notes
         self.target_, self.columns_ = table.target, tuple(table.frame.columns)
         self.frequency_, self.units_, self.title_ = table.frequency, dict(table.units), table.title
+        self.fitted_params_ = self.get_params()
+        self.network_ = Network(self.cell, self.hidden_size, self.num_layers, horizon)
         self.scaler_ = Scaler.fit(table.frame.to_numpy()[: split.train])
-        self._remember_last_rows(table)
+        # What predict() starts from, in this process and after loading.
+        self.last_rows_ = table.frame.iloc[-window:]
 
         training, validation = (
             self._windows(table, split.origins(part, window, horizon)) for part in ("train", "validation")
@@ -194,14 +198,13 @@ class Forecaster:
         self.linear_ = baselines.Ridge.fit(_flat(training), _flat(validation), slack=SLACK)
         training, validation = (self._residual(*windows) for windows in (training, validation))
 
-        network = self._network(input_size=training[0].shape[2])
         members = []
         for k in range(self.ensemble):
-            params = init_network(np.random.default_rng([self.seed, k]), network, training[0].shape[2])
+            params = init_network(np.random.default_rng([self.seed, k]), self.network_, training[0].shape[2])
             members.append(params._replace(head=params.head._replace(W=np.zeros_like(params.head.W))))
         self.members_, self.history_ = train(
             self._half(),
-            network,
+            self.network_,
             members,
             training,
             validation,
@@ -215,8 +218,43 @@ class Forecaster:
         )
         return self
 
-    def _network(self, input_size: int) -> Network:
-        return Network(self.cell, self.hidden_size, self.num_layers, self.horizon_)
+    def _sizes(self, table: Table) -> tuple[int, int, Split, tuple[str, ...]]:
+        """Window, horizon and split; what the user did not choose shrinks where the rows are too few for it."""
+        horizon = self.horizon or calendar.default_horizon(table.frequency)
+        window = self.window or calendar.default_window(table.frequency, horizon)
+        first = (window, horizon)
+        while True:
+            try:
+                split = chronological_split(
+                    len(table.frame), window, horizon, self.validation_fraction, self.test_fraction
+                )
+            except DataError:
+                if self.window is None and window > max(horizon, 2):
+                    window = max(horizon, window // 2, 2)
+                elif self.horizon is None and horizon > 1:
+                    horizon //= 2
+                else:
+                    raise
+                continue
+            if (window, horizon) == first:
+                return window, horizon, split, ()
+            note = (
+                f"{len(table.frame)} rows are too few for window {first[0]} and horizon {first[1]}: "
+                f"took window {window} and horizon {horizon}."
+            )
+            return window, horizon, split, (note,)
+
+    def _check_observed(self, table: Table, split: Split) -> None:
+        """Refuses a part most of whose target values had to be filled: it could neither teach nor judge."""
+        known = table.observed[table.target].to_numpy()
+        for name, rows in split.parts.items():
+            seen = int(known[rows.start : rows.stop].sum())
+            if 2 * seen < len(rows):
+                start, end = (plain_time(table.frame.index[row]) for row in (rows.start, rows.stop - 1))
+                raise DataError(
+                    f"the {name} part ({start} to {end}) holds only {seen} of {len(rows)} values of {table.target!r}; "
+                    "give rows with more values there, or other fractions"
+                )
 
     def _half(self):
         return importlib.import_module(f"minirnn.{self.backend}.training")
@@ -246,10 +284,6 @@ class Forecaster:
         """The same windows, with what the linear part leaves over as target."""
         return inputs, (targets - self.linear_.predict(_flatten(inputs))).astype(np.float32), weights
 
-    def _remember_last_rows(self, table: Table) -> None:
-        """The last window of rows: what :meth:`predict` starts from, in this process and after loading."""
-        self.last_rows_ = table.frame.iloc[-self.window_ :]
-
     # ------------------------------------------------------------ forecasting
 
     def _fitted(self) -> None:
@@ -263,10 +297,10 @@ class Forecaster:
         inputs = self._inputs(values, origins)
         half = self._half()
         state = half.start(half.make_optimizer(self.learning_rate, self.max_norm), self.members_)
-        added = np.asarray(half.predict(self._network(inputs.shape[2]), state, inputs), np.float64).mean(axis=0)
+        added = np.asarray(half.predict(self.network_, state, inputs), np.float64).mean(axis=0)
         change = self.linear_.predict(_flatten(inputs)) + added
         scaled = values[origins, position][:, None] + change
-        return scaled * self.scaler_.std[position] + self.scaler_.mean[position]
+        return self.scaler_.inverse_column(scaled, position)
 
     def predict(self, frame: pd.DataFrame | Table | None = None) -> pd.DataFrame:
         """The forecast of the ``horizon`` rows that follow the last row.
@@ -323,7 +357,7 @@ class Forecaster:
         )
         linear = baselines.Ridge.fit(_flat(training), _flat(validation)).predict(_flatten(test[0]))
         forecasts = {
-            self.cell: self._forecast(table.frame, origins),
+            self.network_.cell: self._forecast(table.frame, origins),
             "last_value": baselines.last_value(y, origins, horizon),
             "seasonal_naive": baselines.seasonal_naive(y, origins, horizon, season),
             "drift": baselines.drift(y, origins, horizon),
@@ -336,25 +370,43 @@ class Forecaster:
         counts = targets_at(known, origins, horizon)
         scale = metrics.mase_scale(y[: split.train], season, known[: split.train])
         return Evaluation(
-            network=self.cell,
+            network=self.network_.cell,
             target=self.target_,
             unit=self.units_.get(self.target_, ""),
             horizon=horizon,
             frequency=table.frequency,
             splits={
-                name: {"start": time_text(index[rows.start]), "end": time_text(index[rows.stop - 1]), "rows": len(rows)}
+                name: {
+                    "start": plain_time(index[rows.start]),
+                    "end": plain_time(index[rows.stop - 1]),
+                    "rows": len(rows),
+                    "observed": int(known[rows.start : rows.stop].sum()),
+                }
                 for name, rows in parts.items()
+                if len(rows)
             },
             test={name: metrics.table(actual, forecast, scale, counts) for name, forecast in forecasts.items()},
             origins=pd.DatetimeIndex(index[origins]),
             actual=actual,
             counts=counts,
             forecasts=forecasts,
+            model={
+                **{name: _plain(value) for name, value in self.fitted_params_.items() if name not in ("progress",)},
+                "window": self.window_,
+                "horizon": horizon,
+                "season": season,
+                "linear_part": True,
+                "epochs": self.history_.epochs,
+                "best_epochs": self.history_.best,
+                "ended": self.history_.ended,
+                "version": __version__,
+            },
         )
 
     def score(self) -> float:
-        """The skill on the test rows: 1 - MAE / MAE of the best naive forecast."""
-        return self.evaluate().skill
+        """The skill on the test rows, 1 - MAE / MAE of the best other forecast; -inf where only that is perfect."""
+        skill = self.evaluate().skill
+        return float("-inf") if skill is None else skill
 
     # ------------------------------------------------------------ keeping
 
@@ -372,7 +424,8 @@ class Forecaster:
             arrays |= storage.network_to_arrays(f"members.{k}", params)
         history = self.history_
         description = {
-            "parameters": {name: _plain(value) for name, value in self.get_params().items()},
+            # As they were when it was trained: a parameter changed since then does not describe these weights.
+            "parameters": {name: _plain(value) for name, value in self.fitted_params_.items()},
             "target": self.target_,
             "columns": list(self.columns_),
             "units": self.units_,
@@ -391,22 +444,33 @@ class Forecaster:
     def _restore(cls, arrays: dict[str, np.ndarray], description: dict[str, Any]) -> Forecaster:
         model = cls().set_params(**description["parameters"])
         model._check_params()
+        model.fitted_params_ = model.get_params()
         model.target_, model.columns_ = description["target"], tuple(description["columns"])
-        model.units_, model.title_ = description["units"], description["title"]
-        model.frequency_ = description["frequency"]
-        model.window_, model.horizon_ = int(description["window"]), int(description["horizon"])
-        times = pd.date_range(
-            end=pd.Timestamp(description["last_time"]), periods=model.window_, freq=model.frequency_
-        ).rename(description["index_name"])
-        model.last_rows_ = pd.DataFrame(arrays["last_rows"], index=times, columns=list(model.columns_))
-        model.scaler_ = Scaler(arrays["scaler.mean"], arrays["scaler.std"])
+        model.units_, model.title_ = dict(description["units"]), str(description["title"])
+        model.frequency_, model.notes_ = description["frequency"], ()
+        model.window_, model.horizon_ = description["window"], description["horizon"]
+        columns, window, horizon = len(model.columns_), model.window_, model.horizon_
+        if columns != len(set(model.columns_)) or model.target_ not in model.columns_:
+            raise ValueError("the columns are not distinct, or the target is not one of them")
+        rows = storage.expect(arrays, "last_rows", (window, columns))  # before anything of that length is made
+        times = pd.date_range(end=pd.Timestamp(description["last_time"]), periods=window, freq=model.frequency_)
+        times = times.rename(description["index_name"])
+        model.last_rows_ = pd.DataFrame(rows, index=times, columns=list(model.columns_))
+        model.scaler_ = Scaler(*(storage.expect(arrays, f"scaler.{name}", (columns,)) for name in ("mean", "std")))
+        if not (model.scaler_.std > 0).all():
+            raise ValueError("scaler.std must be positive")
+        inputs = columns + calendar.calendar_features(times, model.frequency_).shape[1]
         model.linear_ = baselines.Ridge(
-            arrays["linear.coefficients"], arrays["linear.intercept"], float(description["linear_penalty"])
+            storage.expect(arrays, "linear.coefficients", (window * inputs, horizon)),
+            storage.expect(arrays, "linear.intercept", (horizon,)),
+            float(description["linear_penalty"]),
         )
+        model.network_ = Network(model.cell, model.hidden_size, model.num_layers, horizon)
         model.members_ = [
-            storage.network_from_arrays(f"members.{k}", model.cell, model.num_layers, arrays)
-            for k in range(model.ensemble)
+            storage.network_from_arrays(f"members.{k}", model.network_, inputs, arrays) for k in range(model.ensemble)
         ]
+        if arrays:
+            raise ValueError(f"unexpected array {sorted(arrays)[0]}")
         kept = description["history"]
         model.history_ = History(best=list(kept["best"]), ended=str(kept["ended"]))
         model.predict()  # a file whose arrays do not fit together fails here, not later

@@ -11,6 +11,8 @@ import numpy as np
 
 def _errors(actual, forecast, mask):
     mask = np.ones(np.shape(actual), bool) if mask is None else mask
+    if not np.any(mask):
+        raise ValueError("there is no point to score: every one is masked")
     return np.asarray(actual, np.float64)[mask], np.asarray(forecast, np.float64)[mask]
 
 

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
+import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from minirnn._version import __version__
-from minirnn.params import DenseParams, GRUParams, LSTMParams, NetworkParams, RNNParams
+from minirnn.params import GRU_GATES, LSTM_GATES, DenseParams, GRUParams, LSTMParams, Network, NetworkParams, RNNParams
 
 FORMAT = 1
 # Kind of model, as written in the file -> the module that defines the class of that name.
 KINDS = {"Forecaster": "minirnn.models.forecaster"}
 _PARAMS: dict[str, Any] = {"rnn": RNNParams, "lstm": LSTMParams, "gru": GRUParams}
+_GATES = {"rnn": 1, "lstm": len(LSTM_GATES), "gru": len(GRU_GATES)}
 
 
 class ModelFileError(ValueError):
@@ -39,6 +42,25 @@ def write_atomically(path: str | os.PathLike, write: Callable[[Path], Any]) -> N
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+@contextlib.contextmanager
+def staged(folder: str | os.PathLike) -> Iterator[Path]:
+    """A temporary folder inside ``folder`` whose files move up at the end: all of them, or after an error none."""
+    folder = Path(folder)
+    new = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=".minirnn-", dir=folder))
+    try:
+        yield temporary
+        for path in sorted(temporary.iterdir()):
+            os.replace(path, folder / path.name)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if new and not any(folder.iterdir()):
+            folder.rmdir()
+        raise
+    temporary.rmdir()
 
 
 def save(path: str | os.PathLike, kind: str, arrays: dict[str, np.ndarray], description: dict[str, Any]) -> None:
@@ -74,7 +96,7 @@ def read(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any]
         version = description["format"]
     except (KeyError, TypeError, ValueError, RecursionError):
         raise ModelFileError(f"{path}: a safetensors file, but not a model saved by minirnn") from None
-    if not isinstance(version, int) or not 1 <= version <= FORMAT:
+    if type(version) is not int or not 1 <= version <= FORMAT:
         written = description.get("version", "?")
         raise ModelFileError(
             f"{path}: format {version!r}, written by minirnn {written}; this is minirnn {__version__}, which reads "
@@ -109,10 +131,23 @@ def network_to_arrays(prefix: str, params: NetworkParams) -> dict[str, np.ndarra
     return arrays | {f"{prefix}.head.{name}": value for name, value in params.head._asdict().items()}
 
 
-def network_from_arrays(prefix: str, cell: str, num_layers: int, arrays: dict[str, np.ndarray]) -> NetworkParams:
-    """The reverse of :func:`network_to_arrays`; a missing array is a KeyError that names it."""
-    layer = _PARAMS[cell]
-    layers = tuple(
-        layer(*(arrays[f"{prefix}.layers.{index}.{name}"] for name in layer._fields)) for index in range(num_layers)
-    )
-    return NetworkParams(layers, DenseParams(arrays[f"{prefix}.head.W"], arrays[f"{prefix}.head.b"]))
+def expect(arrays: dict[str, np.ndarray], name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """Takes an array out of a file's arrays; a ValueError or KeyError unless it has this shape and finite numbers."""
+    array = arrays.pop(name)
+    if array.shape != shape or array.dtype.kind != "f":
+        raise ValueError(f"{name} is {array.dtype} {array.shape}, expected floating point {shape}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} holds numbers that are not finite")
+    return array
+
+
+def network_from_arrays(prefix: str, network: Network, input_size: int, arrays: dict[str, np.ndarray]) -> NetworkParams:
+    """The reverse of :func:`network_to_arrays`; takes the arrays that it uses out of ``arrays``."""
+    H, params = network.hidden_size, _PARAMS[network.cell]
+    layers = []
+    for index, D in enumerate([input_size] + [H] * (network.num_layers - 1)):
+        G = _GATES[network.cell]
+        shapes = {"Wx": (D, G * H), "Wh": (H, G * H), "b": (G * H,), "b_hn": (H,)}
+        layers.append(params(*(expect(arrays, f"{prefix}.layers.{index}.{n}", shapes[n]) for n in params._fields)))
+    W = expect(arrays, f"{prefix}.head.W", (H, network.output_size))
+    return NetworkParams(tuple(layers), DenseParams(W, expect(arrays, f"{prefix}.head.b", (network.output_size,))))

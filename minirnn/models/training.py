@@ -30,7 +30,7 @@ class History:
 
     @property
     def epochs(self) -> int:
-        """Epochs that were run to their end."""
+        """Epochs that were run to their end; unknown (0) of a model that was loaded."""
         return len(self.loss)
 
 
