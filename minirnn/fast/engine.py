@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from minirnn.params import (
@@ -45,6 +46,7 @@ class Cell(NamedTuple):
 
     update: Callable
     gates: type  # a NamedTuple of the named intermediates
+    blocks: int  # G: blocks of H columns in Wx and Wh
     state: type | None = None  # a NamedTuple; None where the state is the array h
     adds: bool = False  # True where update uses zx and zh only as zx + zh: then one product can form the sum
 
@@ -62,10 +64,12 @@ def initial_state(cell: Cell, params: Params, batch_size: int) -> State:
     return cell.state(*(jnp.zeros(shape, params.Wh.dtype) for _ in cell.state._fields))  # type: ignore[attr-defined]
 
 
-def step(cell: Cell, params: Params, x: Array, state: State) -> tuple[Array, State]:
-    """One step of a cell: x (B, D), state -> y (B, H), state."""
-    params, x, state = jax.tree.map(jnp.asarray, (params, x, state))
-    check_step(params, x, state)
+def step(cell: Cell, params: Params, x: Array, state: State | None) -> tuple[Array, State]:
+    """One step of a cell: x (B, D), state (None stands for zeros) -> y (B, H), state."""
+    x = jnp.asarray(x)
+    params, state = jax.tree.map(jnp.asarray, (params, state))
+    state = initial_state(cell, params, len(x)) if state is None else state
+    check_step(params, x, state, cell.state, cell.blocks)
     zx = x @ params.Wx + params.b  # (B, GH)
     zh = hidden(state) @ params.Wh  # (B, GH)
     return cell.update(zx, zh, state, extra(params), unnoted)
@@ -91,8 +95,7 @@ def forward(
     """
     params, xs, state, mask = _prepare(cell, params, xs, state, lengths)
     scan = _plain_scan if plain else _scan
-    ys, state = scan(cell, params, xs, state, mask)
-    return (ys if mask is None else jnp.where(mask, ys, 0)), state
+    return _masked(lambda start: scan(cell, params, xs, start, mask), state, mask)
 
 
 def gates(cell: Cell, params: Params, xs: Array, state: State | None = None, lengths=None):
@@ -121,8 +124,11 @@ def forward_nudged(cell: Cell, params: Params, xs: Array, nudges: Any, state: St
         y, new_state = _step(cell, params, x, state, m, lambda name, value: value + getattr(nudge, name))
         return new_state, y
 
-    state, ys = lax.scan(one_step, state, (xs, mask, nudges))
-    return (ys if mask is None else jnp.where(mask, ys, 0)), state
+    def scan(start):
+        final, ys = lax.scan(one_step, start, (xs, mask, nudges))
+        return ys, final
+
+    return _masked(scan, state, mask)
 
 
 # ---------------------------------------------------------------- the scan
@@ -130,8 +136,9 @@ def forward_nudged(cell: Cell, params: Params, xs: Array, nudges: Any, state: St
 
 def _prepare(cell, params, xs, state, lengths):
     """Arrays on the device, checked; padding replaced by zero before any product, since 0 * NaN is NaN."""
-    params, xs, state = jax.tree.map(jnp.asarray, (params, xs, state))
-    check_sequence(params, xs, state)
+    xs = jnp.asarray(xs)
+    params, state = jax.tree.map(jnp.asarray, (params, state))
+    check_sequence(params, xs, state, cell.state, cell.blocks)
     T, B, _ = xs.shape
     if state is None:
         state = initial_state(cell, params, B)
@@ -140,10 +147,23 @@ def _prepare(cell, params, xs, state, lengths):
     params, xs, state = jax.tree.map(lambda a: a.astype(dtype), (params, xs, state))
     if lengths is None:
         return params, xs, state, None
-    if not isinstance(lengths, jax.core.Tracer):
-        lengths = check_lengths(lengths, T, B)
+    traced = isinstance(lengths, jax.core.Tracer)
+    lengths = lengths if traced else np.asarray(lengths)
+    check_lengths(lengths, T, B, values=not traced)
     mask = (jnp.arange(T)[:, None] < jnp.asarray(lengths))[:, :, None]  # (T, B, 1)
     return params, jnp.where(mask, xs, 0), state, mask
+
+
+def _masked(scan, state, mask):
+    """Runs ``scan(state) -> ys, final``, with zeros for outputs on padding.
+
+    A sequence of length 0 takes part in nothing and returns the state that it was given, whatever that holds.
+    """
+    if mask is None:
+        return scan(state)
+    some = mask.any(axis=0)  # (B, 1)
+    ys, final = scan(map_state(lambda s: jnp.where(some, s, 0), state))
+    return jnp.where(mask, ys, 0), map_state(lambda s, given: jnp.where(some, s, given), final, state)
 
 
 def _step(cell, params, x, state, m, note=unnoted):
@@ -223,7 +243,7 @@ def _scan_bwd(cell, residuals, cotangents):
     dys, dstate = cotangents
     elementwise = extra(params)
     # states[t] left step t; the reverse scan wants the one that entered it.
-    states = jax.tree.map(lambda first, rest: jnp.concatenate([first[None], rest[:-1]]), state0, states)
+    states = jax.tree.map(lambda first, rest: jnp.concatenate([first[None], rest])[:-1], state0, states)
     WhT = params.Wh.T  # transposed once, not at every step
 
     def one_step(carry, step_inputs):

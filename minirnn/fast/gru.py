@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from minirnn.equations import numbered
 from minirnn.fast import engine
 from minirnn.fast.activations import sigmoid
-from minirnn.params import GRUGates, GRUParams, init_gru
+from minirnn.params import GRU_GATES, GRUGates, GRUParams, init_gru
 
 
 def update(zx, zh, state, extra, note=engine.unnoted):
@@ -28,7 +28,7 @@ def update(zx, zh, state, extra, note=engine.unnoted):
     return h, h
 
 
-CELL = engine.Cell(update, GRUGates)
+CELL = engine.Cell(update, GRUGates, len(GRU_GATES))
 
 init = init_gru
 

@@ -30,9 +30,17 @@ def _elementwise(prediction, target, weight):
     prediction, target = jnp.asarray(prediction), jnp.asarray(target)
     if prediction.shape != target.shape:
         raise ValueError(f"prediction has shape {prediction.shape}, target {target.shape}; expected the same shape")
+    _check_float(prediction, "prediction")
+    if target.dtype.kind in "biu":
+        target = target.astype(prediction.dtype)  # counts and 0/1 labels do not widen the prediction
     if weight is not None:
         weight = jnp.broadcast_to(weight, prediction.shape)
     return _clean(prediction, weight), _clean(target, weight)
+
+
+def _check_float(prediction, name):
+    if prediction.dtype.kind in "biu":
+        raise TypeError(f"{name} holds {prediction.dtype}; expected floating point")
 
 
 @numbered("E1, E2")
@@ -65,7 +73,7 @@ def pinball(prediction, target, weight=None, *, quantile: float = 0.5):
     ``quantile`` may be an array that broadcasts to the prediction: one level for each column, say.
     """
     p, q = _elementwise(prediction, target, weight)
-    tau = jnp.asarray(quantile, p.dtype)
+    tau = jnp.broadcast_to(jnp.asarray(quantile, p.dtype), p.shape)
     slope = jnp.where(p < q, -tau, jnp.where(p > q, 1 - tau, 0))
     return _mean(slope * (p - q), weight)  # E5
 
@@ -74,17 +82,22 @@ def pinball(prediction, target, weight=None, *, quantile: float = 0.5):
 def softmax_cross_entropy(logits, labels, weight=None):
     """Cross-entropy of a softmax: logits (..., K), integer labels (...) -> loss.
 
-    ``weight`` has the shape of the labels; where it is zero the label may be any number.
+    ``weight`` broadcasts to the labels; where it is zero the label may be any number. Elsewhere a label outside 0 to
+    K - 1 makes the loss NaN.
     """
     logits, labels = jnp.asarray(logits), jnp.asarray(labels)
     if logits.shape[:-1] != labels.shape:
         raise ValueError(f"logits have shape {logits.shape}, labels {labels.shape}; expected (..., K) and (...)")
     if not jnp.issubdtype(labels.dtype, jnp.integer):
         raise TypeError(f"labels hold {labels.dtype}; expected integers from 0 to K - 1")
-    weight = None if weight is None else jnp.asarray(weight)
+    _check_float(logits, "logits")
+    if weight is not None:
+        weight = jnp.broadcast_to(weight, labels.shape)
+        logits = jnp.where((weight != 0)[..., None], logits, 0)
     labels = _clean(labels, weight)
-    logits = logits if weight is None else jnp.where((weight != 0)[..., None], logits, 0)
-    chosen = jnp.take_along_axis(logits, labels[..., None], axis=-1)[..., 0]
+    inside = (labels >= 0) & (labels < logits.shape[-1])
+    chosen = jnp.take_along_axis(logits, jnp.where(inside, labels, 0)[..., None], axis=-1)[..., 0]
+    chosen = jnp.where(inside, chosen, jnp.nan)  # compiled code cannot raise
     return _mean(jax.nn.logsumexp(logits, axis=-1) - chosen, weight)  # E6
 
 
@@ -92,4 +105,5 @@ def softmax_cross_entropy(logits, labels, weight=None):
 def binary_cross_entropy(logits, target, weight=None):
     """Cross-entropy of a sigmoid: logits and target in [0, 1] (...) -> loss."""
     p, q = _elementwise(logits, target, weight)
-    return _mean(jnp.where(p > 0, p, 0) - p * q + jnp.log1p(jnp.exp(-jnp.abs(p))), weight)  # E7
+    # logaddexp(p, 0) is max(p, 0) + log(1 + exp(-|p|)), with the right derivative at p = 0 too.
+    return _mean(jnp.logaddexp(p, 0) - p * q, weight)  # E7

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from minirnn.equations import numbered
 from minirnn.fast import engine
 from minirnn.fast.activations import tanh_blocks
-from minirnn.params import LSTMGates, LSTMParams, LSTMState, init_lstm
+from minirnn.params import LSTM_GATES, LSTMGates, LSTMParams, LSTMState, init_lstm
 
 
 def update(zx, zh, state, extra, note=engine.unnoted):
@@ -29,7 +29,7 @@ def update(zx, zh, state, extra, note=engine.unnoted):
     return h, LSTMState(h, c)
 
 
-CELL = engine.Cell(update, LSTMGates, LSTMState, adds=True)
+CELL = engine.Cell(update, LSTMGates, len(LSTM_GATES), LSTMState, adds=True)
 
 init = init_lstm
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from minirnn.fast import gru, lstm, rnn
-from minirnn.params import Network, NetworkParams
+from minirnn.params import Network, NetworkParams, check_states
 from minirnn.params import init_network as _init_network
 
 CELLS = {"rnn": rnn, "lstm": lstm, "gru": gru}
@@ -33,16 +33,15 @@ def forward(network: Network, params: NetworkParams, xs, state=None, lengths=Non
     """
     if dropout_key is not None:
         raise ValueError("dropout_key was given, but no layer of this network drops units")
-    cell = CELLS[network.cell]
-    _, B = xs.shape[:2]
+    cell, xs = CELLS[network.cell], jnp.asarray(xs)
+    check_states(state, params.layers)
     states = []
     for index, layer in enumerate(params.layers):
         xs, final = cell.forward(layer, xs, None if state is None else state[index], lengths)
         states.append(final)
-    if lengths is None:
-        h = xs[-1]  # (B, H)
-    else:
-        last = jnp.asarray(lengths) - 1
-        h = jnp.where((last < 0)[:, None], 0, xs[last, jnp.arange(B)])  # (B, H)
+    T, B, _ = xs.shape
+    last = jnp.full(B, T - 1) if lengths is None else jnp.asarray(lengths).astype(int) - 1
+    # Where there is no last step the head reads zeros.
+    h = jnp.where((last < 0)[:, None], 0, xs[last, jnp.arange(B)]) if T else jnp.zeros(xs.shape[1:], xs.dtype)  # (B, H)
     outputs = h @ params.head.W + params.head.b  # (B, O)
     return outputs, tuple(states)

@@ -27,7 +27,7 @@ def update(zx, zh, state, extra, note=engine.unnoted, activation="tanh"):
 def _cell(activation: str) -> engine.Cell:
     if activation not in ACTIVATIONS:
         raise ValueError(f"unknown activation {activation!r}; expected one of {', '.join(ACTIVATIONS)}")
-    return engine.Cell(functools.partial(update, activation=activation), RNNGates, adds=True)
+    return engine.Cell(functools.partial(update, activation=activation), RNNGates, 1, adds=True)
 
 
 init = init_rnn

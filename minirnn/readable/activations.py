@@ -17,8 +17,8 @@ def sigmoid(z):
 
 
 def relu(z):
-    """The positive part of z."""
-    return np.where(z.real > 0, z, np.zeros_like(z))
+    """The positive part of z; NaN stays NaN."""
+    return np.where(z.real <= 0, np.zeros_like(z), z)
 
 
 # Name -> (phi, its derivative written in terms of the output h = phi(z)).

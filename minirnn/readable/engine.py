@@ -24,6 +24,7 @@ from minirnn.params import (
     State,
     check_lengths,
     check_sequence,
+    check_state,
     check_step,
     extra,
     hidden,
@@ -38,6 +39,7 @@ class Cell(NamedTuple):
     update: Callable
     update_backward: Callable
     gates: type  # a NamedTuple of the named intermediates
+    blocks: int  # G: blocks of H columns in Wx and Wh
     state: type | None = None  # a NamedTuple; None where the state is the array h
 
 
@@ -72,9 +74,11 @@ def initial_state(cell: Cell, params: Params, batch_size: int) -> State:
     return cell.state(*(np.zeros(shape, params.Wh.dtype) for _ in cell.state._fields))  # type: ignore[attr-defined]
 
 
-def step(cell: Cell, params: Params, x: Array, state: State) -> tuple[Array, State, StepCache]:
-    """One step of a cell: x (B, D), state -> y (B, H), state, cache."""
-    check_step(params, x, state)
+def step(cell: Cell, params: Params, x: Array, state: State | None) -> tuple[Array, State, StepCache]:
+    """One step of a cell: x (B, D), state (None stands for zeros) -> y (B, H), state, cache."""
+    x = np.asarray(x)
+    state = initial_state(cell, params, len(x)) if state is None else state
+    check_step(params, x, state, cell.state, cell.blocks)
     zx = x @ params.Wx + params.b  # (B, GH)
     zh = hidden(state) @ params.Wh  # (B, GH)
     y, new_state, gates = cell.update(zx, zh, state, extra(params))
@@ -114,13 +118,19 @@ def forward(
       ValueError: a shape does not fit the weights; the message names T, B and D.
       TypeError: integers where floating point is expected, or the reverse.
     """
-    check_sequence(params, xs, state)
+    xs = np.asarray(xs)
+    check_sequence(params, xs, state, cell.state, cell.blocks)
     T, B, _ = xs.shape
     state = initial_state(cell, params, B) if state is None else state
-    mask = None
+    given, mask, empty = state, None, None
     if lengths is not None:
-        mask = (np.arange(T)[:, None] < check_lengths(lengths, T, B))[:, :, None]  # (T, B, 1)
-        xs = np.where(mask, xs, 0)  # before any product: 0 * NaN is NaN
+        lengths = np.asarray(lengths)
+        check_lengths(lengths, T, B)
+        mask = (np.arange(T)[:, None] < lengths)[:, :, None]  # (T, B, 1)
+        # What takes part in nothing is replaced before any product: 0 * NaN is NaN.
+        xs = np.where(mask, xs, 0)
+        empty = (lengths == 0)[:, None]  # (B, 1)
+        state = map_state(lambda s: np.where(empty, 0, s), state)
     zx = xs @ params.Wx + params.b  # (T, B, GH): one product for all steps
     elementwise = extra(params)
 
@@ -137,6 +147,9 @@ def forward(
         cache.zh.append(zh)
         cache.states.append(state)
         cache.gates.append(gates)
+    if empty is not None:  # a sequence of length 0 returns the state that it was given
+        state = map_state(lambda s, first: np.where(empty, first, s), state, given)
+    state = map_state(np.copy, state)  # the cache keeps its own: callers may write into theirs
     shape = (T, B, params.Wh.shape[0])
     return np.stack(ys) if T else np.zeros(shape, zx.dtype), state, cache
 
@@ -169,16 +182,18 @@ def gates(cell: Cell, params: Params, xs: Array, state: State | None = None, len
 
 def _backward(dys: Array, dstate: State | None, cache: Cache):
     cell, params, xs, mask, zh, states, gates = cache
-    T = len(gates)
+    T, dys = len(gates), np.asarray(dys)
     if dys.shape[:1] != (T,) or dys.shape[1:] != hidden(states[0]).shape:
         expected = (T, *hidden(states[0]).shape)
         raise ValueError(f"dys has shape {dys.shape}; expected (T, B, H) = {expected}, the shape of ys")
     dstate = map_state(np.zeros_like, states[-1]) if dstate is None else dstate
+    B, H = hidden(states[0]).shape
+    check_state(dstate, cell.state, B, H, "dstate")
     dys = dys if mask is None else np.where(mask, dys, 0)
     elementwise = extra(params)
     hs = np.stack([hidden(state) for state in states])  # (T+1, B, H): hs[t] enters step t
 
-    dtype = np.result_type(dys, hs, params.Wh)
+    dtype = np.result_type(dys, hs, params.Wh, hidden(dstate))
     dzx = np.zeros((*xs.shape[:2], params.Wh.shape[1]), dtype)  # (T, B, GH)
     dzh = np.zeros_like(dzx)
     dextra = {name: np.zeros(value.shape, dtype) for name, value in elementwise.items()}

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from minirnn.equations import numbered
-from minirnn.params import GRUGates, GRUParams, init_gru
+from minirnn.params import GRU_GATES, GRUGates, GRUParams, init_gru
 from minirnn.readable import engine
 from minirnn.readable.activations import sigmoid
 
@@ -50,7 +50,7 @@ def update_backward(dy, dstate, gates, zh, state, extra):
     return dzx, dzh, dh_prev, {"b_hn": dzh_n}, GRUGates(dr, dz, dn)  # b_hn: G14
 
 
-CELL = engine.Cell(update, update_backward, GRUGates)
+CELL = engine.Cell(update, update_backward, GRUGates, len(GRU_GATES))
 
 init = init_gru
 
@@ -66,7 +66,7 @@ def step(params: GRUParams, x, state):
     return engine.step(CELL, params, x, state)
 
 
-@numbered("G6-G15, P1-P5")
+@numbered("G6-G15, P2-P5")
 def step_backward(dy, dstate, cache):
     """The gradients of one GRU step. dy, dstate (B, H) -> dparams, dx (B, D), dstate_prev (B, H)."""
     return engine.step_backward(dy, dstate, cache)
@@ -86,7 +86,7 @@ def forward(params: GRUParams, xs, state=None, lengths=None):
     return engine.forward(CELL, params, xs, state, lengths)
 
 
-@numbered("G6-G15, P1-P5")
+@numbered("G6-G15, P2-P5")
 def backward(dys, dstate, cache):
     """Backpropagation through time. dys (T, B, H), dstate -> dparams, dxs (T, B, D), dstate0.
 

@@ -27,11 +27,20 @@ def _mean(losses, weight):
 
 
 def _elementwise(prediction, target, weight):
+    prediction, target = np.asarray(prediction), np.asarray(target)
     if prediction.shape != target.shape:
         raise ValueError(f"prediction has shape {prediction.shape}, target {target.shape}; expected the same shape")
+    _check_float(prediction, "prediction")
+    if target.dtype.kind in "biu":
+        target = target.astype(prediction.real.dtype)  # counts and 0/1 labels do not widen the prediction
     if weight is not None:
         weight = np.broadcast_to(weight, prediction.shape)
     return _clean(prediction, weight), _clean(target, weight)
+
+
+def _check_float(prediction, name):
+    if prediction.dtype.kind in "biu":
+        raise TypeError(f"{name} holds {prediction.dtype}; expected floating point")
 
 
 @numbered("E1, E2, E8")
@@ -70,7 +79,7 @@ def pinball(prediction, target, weight=None, *, quantile: float = 0.5):
     ``quantile`` may be an array that broadcasts to the prediction: one level for each column, say.
     """
     p, q = _elementwise(prediction, target, weight)
-    tau = np.asarray(quantile, p.real.dtype)
+    tau = np.broadcast_to(np.asarray(quantile, p.real.dtype), p.shape)
     slope = np.where((p - q).real < 0, -tau, np.where((p - q).real > 0, 1 - tau, 0))
     slope = slope.astype(p.real.dtype)
     loss, share = _mean(slope * (p - q), weight)  # E5
@@ -81,19 +90,28 @@ def pinball(prediction, target, weight=None, *, quantile: float = 0.5):
 def softmax_cross_entropy(logits, labels, weight=None):
     """Cross-entropy of a softmax: logits (..., K), integer labels (...) -> loss, dlogits (..., K).
 
-    ``weight`` has the shape of the labels; where it is zero the label may be any number.
+    ``weight`` broadcasts to the labels; where it is zero the label may be any number. Elsewhere a label outside 0 to
+    K - 1 is a ValueError.
     """
+    logits, labels = np.asarray(logits), np.asarray(labels)
     if logits.shape[:-1] != labels.shape:
         raise ValueError(f"logits have shape {logits.shape}, labels {labels.shape}; expected (..., K) and (...)")
     if labels.dtype.kind not in "iu":
         raise TypeError(f"labels hold {labels.dtype}; expected integers from 0 to K - 1")
+    _check_float(logits, "logits")
+    if weight is not None:
+        weight = np.broadcast_to(weight, labels.shape)
+        logits = np.where((weight != 0)[..., None], logits, 0)
     labels = _clean(labels, weight)
-    logits = logits if weight is None else np.where((weight != 0)[..., None], logits, 0)
-    chosen = labels[..., None] == np.arange(logits.shape[-1])  # (..., K) one-hot
+    K = logits.shape[-1]
+    if labels.size and (labels.min() < 0 or labels.max() >= K):
+        raise ValueError(f"labels must lie between 0 and K - 1 = {K - 1}, got {labels.min()} to {labels.max()}")
+    chosen = labels[..., None] == np.arange(K)  # (..., K) one-hot
     shifted = logits - logits.real.max(axis=-1, keepdims=True)
     exponentials = np.exp(shifted)
     total = exponentials.sum(axis=-1)
-    loss, share = _mean(np.log(total) - (shifted * chosen).sum(axis=-1), weight)  # E6
+    picked = np.where(chosen, shifted, 0).sum(axis=-1)  # a class that is masked by -inf may stand beside it
+    loss, share = _mean(np.log(total) - picked, weight)  # E6
     return loss, share[..., None] * (exponentials / total[..., None] - chosen)  # E8
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from minirnn.equations import numbered
-from minirnn.params import LSTMGates, LSTMParams, LSTMState, init_lstm
+from minirnn.params import LSTM_GATES, LSTMGates, LSTMParams, LSTMState, init_lstm
 from minirnn.readable import engine
 from minirnn.readable.activations import sigmoid
 
@@ -56,7 +56,7 @@ def update_backward(dy, dstate, gates, zh, state, extra):
     return dz, dz, LSTMState(np.zeros_like(dh), dc_prev), {}, LSTMGates(di, df, dg, do, dc, dtanh_c)
 
 
-CELL = engine.Cell(update, update_backward, LSTMGates, LSTMState)
+CELL = engine.Cell(update, update_backward, LSTMGates, len(LSTM_GATES), LSTMState)
 
 init = init_lstm
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minirnn.params import Array, DenseParams, Network, NetworkParams
+from minirnn.params import Array, DenseParams, Network, NetworkParams, check_states
 from minirnn.params import init_network as _init_network
 from minirnn.readable import gru, lstm, rnn
 
@@ -44,15 +44,17 @@ def forward(network: Network, params: NetworkParams, xs, state=None, lengths=Non
     """
     if dropout_key is not None:
         raise ValueError("dropout_key was given, but no layer of this network drops units")
-    cell = CELLS[network.cell]
-    T, B = xs.shape[:2]
+    cell, xs = CELLS[network.cell], np.asarray(xs)
+    check_states(state, params.layers)
     states, caches = [], []
     for index, layer in enumerate(params.layers):
         xs, final, cache = cell.forward(layer, xs, None if state is None else state[index], lengths)
         states.append(final)
         caches.append(cache)
-    last = np.full(B, T - 1) if lengths is None else np.asarray(lengths) - 1
-    h = np.where((last < 0)[:, None], 0, xs[last, np.arange(B)])  # (B, H)
+    T, B, _ = xs.shape
+    last = np.full(B, T - 1) if lengths is None else np.asarray(lengths).astype(int) - 1
+    # Where there is no last step the head reads zeros.
+    h = np.where((last < 0)[:, None], 0, xs[last, np.arange(B)]) if T else np.zeros(xs.shape[1:], xs.dtype)  # (B, H)
     outputs = h @ params.head.W + params.head.b  # (B, O)
     return outputs, tuple(states), Cache(network, caches, last, h, params.head)
 
@@ -64,7 +66,8 @@ def backward(doutputs, dstate, cache: Cache):
     dh = np.where((cache.last < 0)[:, None], 0, doutputs @ cache.head.W.T)  # (B, H)
     T, (B, H) = len(cache.layers[-1].gates), dh.shape
     dys = np.zeros((T, B, H), dh.dtype)
-    dys[cache.last, np.arange(B)] = dh  # only the step that the head read
+    if T:
+        dys[cache.last, np.arange(B)] = dh  # only the step that the head read
     dlayers: list[Any] = []
     dstates: list[Any] = []
     for index in reversed(range(len(cache.layers))):

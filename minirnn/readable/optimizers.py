@@ -43,7 +43,7 @@ def tree_map(function: Callable, tree: Tree, *others: Tree) -> Tree:
     if isinstance(tree, dict):
         return {key: tree_map(function, tree[key], *(other[key] for other in others)) for key in tree}
     if isinstance(tree, tuple | list):
-        parts = [tree_map(function, *each) for each in zip(tree, *others)]
+        parts = [tree_map(function, *each) for each in zip(tree, *others, strict=True)]
         return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
     return function(tree, *others)
 
@@ -71,7 +71,7 @@ def clip_by_global_norm(max_norm: float) -> Optimizer:
 
     def update(grads, state, params=None):
         norm = global_norm(grads)
-        return (grads if norm < max_norm else tree_map(lambda d: d * (max_norm / norm), grads)), state  # O1
+        return (grads if norm < max_norm else tree_map(lambda d: d * d.dtype.type(max_norm / norm), grads)), state  # O1
 
     return Optimizer(lambda params: (), update)
 

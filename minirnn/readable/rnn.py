@@ -42,7 +42,7 @@ def _cell(activation: str) -> engine.Cell:
         raise ValueError(f"unknown activation {activation!r}; expected one of {', '.join(ACTIVATIONS)}")
     forwards = functools.partial(update, activation=activation)
     backwards = functools.partial(update_backward, activation=activation)
-    return engine.Cell(forwards, backwards, RNNGates)
+    return engine.Cell(forwards, backwards, RNNGates, 1)
 
 
 init = init_rnn
