@@ -175,7 +175,7 @@ def flat(outputs, state) -> np.ndarray:
 
 
 def relative_error(actual, expected) -> float:
-    """||actual - expected|| / ||expected||, in float64 or complex128."""
+    """||actual - expected|| / ||expected||, in float64."""
     actual, expected = np.asarray(actual), np.asarray(expected)
     assert actual.shape == expected.shape, (actual.shape, expected.shape)
     difference = np.linalg.norm(np.ravel(actual.astype(np.float64) - expected.astype(np.float64)))

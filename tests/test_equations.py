@@ -36,6 +36,18 @@ def test_a_number_stands_on_the_line_that_computes_it(number):
         assert found == (half in halves), f"{number} in {half}/{path.name}"
 
 
+@pytest.mark.parametrize("number", [n for n, e in EQUATIONS.items() if re.match(r"d?[a-z]_t =", e.latex) and n != "L1"])
+@pytest.mark.parametrize("half", ["readable", "fast"])
+def test_the_marked_line_assigns_what_the_equation_defines(number, half):
+    equation = EQUATIONS[number]
+    if (half == "fast" and equation.where != "both") or equation.where == "engines":
+        return
+    name = equation.latex.split("_t")[0]
+    lines = (ROOT / half / FILES[number[0]]).read_text().splitlines()
+    marked = [line.strip() for line in lines if re.search(rf"#.*\b{number}\b", line)]
+    assert any(line.startswith(f"{name} = ") for line in marked), marked
+
+
 def test_no_comment_cites_a_number_that_does_not_exist():
     for path in [*(ROOT / "readable").glob("*.py"), *(ROOT / "fast").glob("*.py")]:
         unknown = {n for n in numbers_in(path) if n[0] in FILES} - set(EQUATIONS)

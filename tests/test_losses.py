@@ -118,3 +118,67 @@ def test_shapes_that_would_broadcast_are_refused(half):
         half.softmax_cross_entropy(np.zeros((5, 3)), np.zeros(3, int))
     with pytest.raises(TypeError, match="labels hold float"):
         half.softmax_cross_entropy(np.zeros((5, 3)), np.zeros(5))
+
+
+def test_the_halves_agree_at_every_kink(x64):
+    """At p = q, at |p - q| = delta, and at a logit of zero, where a length-0 sequence or a fresh head puts it."""
+    p, q = np.array([0.0, 1.0, 0.7, -0.7, 2.0]), np.array([0.0, 1.0, 0.0, 0.0, 2.0])
+    for name, options in REGRESSIONS:
+        _, gradient = getattr(readable, name)(p, q, **options)
+        np.testing.assert_allclose(jax.grad(getattr(fast, name))(p, q, **options), gradient, atol=1e-15, err_msg=name)
+    assert readable.mae(p, q)[1][0] == readable.pinball(p, q, quantile=0.9)[1][0] == 0
+    logits, target = np.zeros(3), np.array([0.0, 1.0, 0.3])
+    _, gradient = readable.binary_cross_entropy(logits, target)
+    np.testing.assert_allclose(gradient, (0.5 - target) / 3)
+    np.testing.assert_allclose(jax.grad(fast.binary_cross_entropy)(logits, target), gradient)
+
+
+@each
+@pytest.mark.parametrize(
+    "weight", [np.array([True, False, True, True, False]), np.array([1, 0, 2, 1, 0]), [1.0, 0, 2, 1, 0]]
+)
+def test_weights_may_be_of_any_kind_and_broadcast(name, options, weight, rng):
+    prediction, target, _ = example(name, rng)
+    prediction = prediction.astype(np.float32)
+    target = target if target.dtype.kind == "i" else target.astype(np.float32)
+    weight = weight if target.ndim == 1 else np.asarray(weight)[:, None]
+    full = np.broadcast_to(np.asarray(weight, np.float32), target.shape)
+    expected, dexpected = getattr(readable, name)(prediction, target, full, **options)
+    loss, gradient = getattr(readable, name)(prediction, target, weight, **options)
+    np.testing.assert_allclose(loss, expected, rtol=1e-6)
+    np.testing.assert_allclose(gradient, dexpected, rtol=1e-6)
+    jax_loss = getattr(fast, name)(prediction, target, np.asarray(weight), **options)
+    np.testing.assert_allclose(jax_loss, expected, rtol=1e-5)
+    assert loss.dtype == gradient.dtype == jax_loss.dtype == np.float32
+
+
+@pytest.mark.parametrize("half", [readable, fast], ids=["readable", "fast"])
+def test_integer_targets_do_not_widen_and_integer_predictions_are_named(half):
+    p = np.array([0.5, 2.0], np.float32)
+    loss = half.binary_cross_entropy(p, np.array([0, 1]))
+    assert np.asarray(loss[0] if half is readable else loss).dtype == np.float32
+    with pytest.raises(TypeError, match=r"prediction holds int\d+; expected floating point"):
+        half.mse(np.array([1, 2]), np.array([1, 2]))
+
+
+def test_labels_outside_the_classes():
+    logits = np.zeros((2, 3))
+    for wrong in (3, -1):
+        labels = np.array([0, wrong])
+        with pytest.raises(
+            ValueError, match=f"labels must lie between 0 and K - 1 = 2, got {min(labels)} to {max(labels)}"
+        ):
+            readable.softmax_cross_entropy(logits, labels)
+        assert np.isnan(fast.softmax_cross_entropy(logits, labels))
+        readable.softmax_cross_entropy(logits, labels, np.array([1.0, 0.0]))
+    for half in (readable, fast):
+        with pytest.raises(ValueError, match=r"weight has shape \(2, 1\); expected one that broadcasts to \(2,\)"):
+            half.softmax_cross_entropy(logits, np.array([0, 1]), np.ones((2, 1)))
+
+
+def test_a_class_may_be_masked_by_minus_infinity():
+    logits = np.array([[0.0, -np.inf, 1.0]])
+    loss, gradient = readable.softmax_cross_entropy(logits, np.array([2]))
+    np.testing.assert_allclose(loss, np.log1p(np.exp(-1)))
+    assert gradient[0, 1] == 0
+    np.testing.assert_allclose(fast.softmax_cross_entropy(logits, np.array([2])), loss, rtol=1e-6)

@@ -56,3 +56,19 @@ def test_dropout_is_refused_where_no_layer_drops(half):
     network, params, xs, *_ = setup("rnn", 1, np.float32)
     with pytest.raises(ValueError, match="no layer of this network drops units"):
         half.network.forward(network, params, xs, dropout_key=0)
+
+
+@pytest.mark.parametrize("half", [readable, fast], ids=["readable", "fast"])
+def test_no_steps_unsigned_lengths_and_a_wrong_number_of_states(half):
+    network, params, xs, lengths, state, *_ = setup("lstm", 2, np.float32)
+    outputs = half.network.forward(network, params, xs[:0])[0]
+    np.testing.assert_array_equal(outputs, np.broadcast_to(params.head.b, (6, 3)))
+    signed, unsigned = (
+        half.network.forward(network, params, xs, lengths=lengths.astype(t))[0] for t in (int, np.uint8)
+    )
+    np.testing.assert_array_equal(signed, unsigned)
+    with pytest.raises(ValueError, match="state holds 1 states; expected one for each of 2 layers"):
+        half.network.forward(network, params, xs, state[:1])
+    _, _, cache = readable.network.forward(network, params, xs[:0])
+    dparams = readable.network.backward(np.ones((6, 3), np.float32), None, cache)[0]
+    assert not np.any(dparams.layers[0].Wx)

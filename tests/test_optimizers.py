@@ -64,5 +64,22 @@ def test_global_norm_and_clipping():
     clip = optimizers.clip_by_global_norm(1.0)
     clipped, _ = clip.update(grads, clip.init(grads))
     assert optimizers.global_norm(clipped) == pytest.approx(1)
+    halfway, _ = optimizers.clip_by_global_norm(4.0).update(grads, ())
+    assert optimizers.global_norm(halfway) == pytest.approx(4)
     small = {"a": np.array([0.3]), "b": np.array([0.4])}
     assert clip.update(small, ())[0] is small
+
+
+def test_each_array_keeps_its_own_dtype():
+    grads = {"a": np.full(3, 5.0), "b": np.full(3, 5.0, np.float32)}
+    clipped, _ = optimizers.clip_by_global_norm(1.0).update(grads, ())
+    assert (clipped["a"].dtype, clipped["b"].dtype) == (np.float64, np.float32)
+    weights = {"a": np.zeros(3), "b": np.zeros(3, np.float32)}
+    new = optimizers.apply_updates(weights, {"a": np.ones(3), "b": np.ones(3)})
+    assert (new["a"].dtype, new["b"].dtype) == (np.float64, np.float32)
+
+
+def test_trees_of_different_form_are_refused():
+    optimizer = optimizers.sgd(0.1)
+    with pytest.raises(ValueError, match="zip"):
+        optimizer.update([np.ones(2)], optimizer.init([np.ones(2), np.ones(2)]))

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minirnn import fast, readable
-from minirnn.params import map_state
+from minirnn.params import LSTMState, map_state
 
 cells = pytest.mark.parametrize("cell", parity.CELLS)
 halves = pytest.mark.parametrize("half", [readable, fast], ids=["readable", "fast"])
@@ -146,3 +146,131 @@ def test_wrong_cotangents_and_activations_are_named():
     for half in (readable, fast):
         with pytest.raises(ValueError, match="unknown activation 'sine'; expected one of tanh, relu, sigmoid"):
             half.rnn.forward(case.params, case.xs, activation="sine")
+
+
+@cells
+def test_gradients_of_no_steps_are_zero_and_hand_the_state_through(cell, x64):
+    case = parity.make_case(cell, ragged=False)
+    case = parity.dataclasses.replace(case, xs=case.xs[:0], dys=case.dys[:0])
+    for judge in (parity.by_hand, parity.by_jax):
+        gradients = judge(case)
+        for name, d in parity.named("state0.", case.dstate).items():
+            np.testing.assert_array_equal(gradients.pop(name), d)
+        assert not any(np.any(g) for g in gradients.values())
+    ys = readable_ys(case)
+    assert ys.dtype == np.float64
+
+
+def readable_ys(case):
+    return parity.readable_forward(case)[0]
+
+
+@cells
+def test_the_state_of_an_empty_sequence_may_hold_anything(cell, x64):
+    """It is returned as it was given; it touches no gradient but its own."""
+    case = parity.make_case(cell)
+    for part in parity.named("", case.state).values():
+        part[1] = np.nan  # the sequence of length 0
+    for half in (readable, fast):
+        final = getattr(half, cell).forward(case.params, case.xs, case.state, case.lengths)[1]
+        for part in parity.named("", final).values():
+            assert np.isnan(part[1]).all()
+            assert np.isfinite(np.delete(part, 1, axis=0)).all()
+    clean = parity.make_case(cell)
+    for judge in (parity.by_hand, parity.by_jax):
+        expected = judge(clean)
+        for name, gradient in judge(case).items():
+            np.testing.assert_allclose(gradient, expected[name], rtol=1e-12, err_msg=name)
+
+
+@cells
+def test_writing_into_the_returned_state_does_not_touch_the_cache(cell):
+    case = parity.make_case(cell, ragged=False)
+    before = parity.by_hand(case)
+    _, final, cache = parity.readable_forward(case)
+    for part in parity.named("", final).values():
+        part[:] = 0
+    dparams = getattr(readable, cell).backward(case.dys, case.dstate, cache)[0]
+    np.testing.assert_array_equal(dparams.Wx, before["Wx"])
+
+
+@halves
+def test_a_step_takes_no_state_and_no_cotangent_for_zeros(half):
+    case = parity.make_case("lstm")
+    zeros = readable.lstm.initial_state(case.params, 4)
+    outputs = [half.lstm.step(case.params, case.xs[0], state) for state in (None, zeros)]
+    np.testing.assert_array_equal(outputs[0][0], outputs[1][0])
+    if half is readable:
+        cache = outputs[0][2]
+        given, none = (readable.lstm.step_backward(case.dys[0], d, cache) for d in (zeros, None))
+        for a, b in zip(jax.tree.leaves(given), jax.tree.leaves(none)):
+            np.testing.assert_array_equal(a, b)
+
+
+@halves
+def test_initial_states_have_the_dtype_of_the_weights(half, x64):
+    for cell in parity.CELLS:
+        for dtype in (np.float32, np.float64):
+            module = getattr(half, cell)
+            state = module.initial_state(module.init(0, 3, 5, dtype), 2)
+            assert {a.dtype for a in jax.tree.leaves(state)} == {np.dtype(dtype)}
+
+
+@halves
+@pytest.mark.parametrize(
+    ("cell", "state", "message"),
+    [
+        ("lstm", (np.zeros((4, 5)), np.zeros((4, 5))), r"state is a tuple; expected LSTMState\(h, c\)"),
+        ("lstm", np.zeros((4, 5)), r"state is a \w+; expected LSTMState\(h, c\)"),
+        ("gru", LSTMState(np.zeros((4, 5)), np.zeros((4, 5))), r"state is a LSTMState; expected the array h \(B, H\)"),
+        ("rnn", np.zeros((4, 5), int), r"state.h holds int\d+; expected floating point"),
+    ],
+)
+def test_a_state_of_the_wrong_kind_is_named(half, cell, state, message):
+    case = parity.make_case(cell)
+    with pytest.raises(TypeError, match=message):
+        getattr(half, cell).forward(case.params, case.xs, state)
+
+
+@halves
+def test_weights_of_another_cell_are_named(half):
+    lstm, rnn = parity.make_case("lstm"), parity.make_case("rnn")
+    with pytest.raises(ValueError, match=r"Wx has shape \(3, 20\); expected \(3, 5\) for D = 3, H = 5 and 1 gates"):
+        half.rnn.forward(lstm.params, lstm.xs)
+    with pytest.raises(ValueError, match=r"Wh has shape \(5, 5\); expected \(5, 20\)"):
+        half.lstm.forward(lstm.params._replace(Wh=rnn.params.Wh), lstm.xs)
+    with pytest.raises(TypeError, match=r"b holds int\d+; expected floating point"):
+        half.rnn.forward(rnn.params._replace(b=np.zeros(5, np.int64)), rnn.xs)
+
+
+def test_a_wrong_dstate_is_named():
+    case = parity.make_case("gru")
+    cache = parity.readable_forward(case)[2]
+    with pytest.raises(ValueError, match=r"dstate.h has shape \(1, 5\); expected \(B, H\) = \(4, 5\)"):
+        readable.gru.backward(case.dys, np.zeros((1, 5)), cache)
+
+
+def test_traced_lengths_are_checked_as_far_as_they_are_known():
+    case = parity.make_case("gru", dtype=np.float32)
+    run = jax.jit(lambda lengths: fast.gru.forward(case.params, case.xs, lengths=lengths)[0])
+    with pytest.raises(ValueError, match=r"lengths has shape \(1,\); expected \(B,\) = \(4,\)"):
+        run(np.array([2]))
+    with pytest.raises(TypeError, match="lengths holds float32; expected integers"):
+        run(np.ones(4, np.float32))
+
+
+@halves
+@cells
+def test_lists_are_arrays(half, cell):
+    case = parity.make_case(cell, dtype=np.float32)
+    module = getattr(half, cell)
+    expected = module.forward(case.params, case.xs, lengths=case.lengths)[0]
+    got = module.forward(case.params, case.xs.tolist(), lengths=case.lengths.tolist())[0]
+    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_relu_hides_no_nan():
+    case = parity.make_case("rnn", ragged=False, dtype=np.float32)
+    case.xs[2, 1] = np.nan
+    for half in (readable, fast):
+        assert np.isnan(half.rnn.forward(case.params, case.xs, activation="relu")[0][2, 1]).all()

@@ -100,6 +100,8 @@ def softmax_cross_entropy(logits, labels, weight=None):
         raise TypeError(f"labels hold {labels.dtype}; expected integers from 0 to K - 1")
     _check_float(logits, "logits")
     if weight is not None:
+        if np.ndim(weight) > labels.ndim:
+            raise ValueError(f"weight has shape {np.shape(weight)}; expected one that broadcasts to {labels.shape}")
         weight = np.broadcast_to(weight, labels.shape)
         logits = np.where((weight != 0)[..., None], logits, 0)
     labels = _clean(labels, weight)
