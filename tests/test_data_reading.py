@@ -79,6 +79,11 @@ def test_a_decimal_comma_is_noted_and_thousands_are_understood(read):
     assert table.notes == ("Commas in numbers were read as decimal commas (first in line 3).",)
 
 
+def test_a_number_that_can_only_be_decimal_settles_what_points_part(read):
+    table = read("date;a;y\n2020-01-01;1.5;45.125\n2020-01-02;2.5;46.037\n")
+    assert values(table) == [45.125, 46.037]
+
+
 def test_counting_columns_are_left_out_with_a_note(read):
     table = read(",date,y\n0,2020-01-01,3\n1,2020-01-02,1\n")
     assert table.notes == ("Left out the nameless column 1: it only counts the rows.",)
@@ -324,11 +329,13 @@ def test_the_start_waits_for_the_target_and_other_columns_are_filled_back(read):
 
 
 def test_rows_after_the_last_target_value_are_dropped(read):
-    table = read("date,a,y\n2020-01-01,8,1\n2020-01-02,9,\n2020-01-03,5,3\n2020-01-04,7,\n2020-01-05,2,\n")
-    assert values(table) == [1.0, 1.0, 3.0]
+    table = read(
+        "date,a,y\n2020-01-01,8,1\n2020-01-02,9,\n2020-01-03,5,3\n2020-01-04,7,4\n2020-01-05,2,\n2020-01-06,1,\n"
+    )
+    assert values(table) == [1.0, 1.0, 3.0, 4.0]
     assert table.frequency == "D"
-    assert table.frame.index[-1] == pd.Timestamp("2020-01-03")
-    assert table.notes[1] == "Dropped the last 2 rows, from 2020-01-04 on: the target 'y' has no value there."
+    assert table.frame.index[-1] == pd.Timestamp("2020-01-04")
+    assert table.notes[1] == "Dropped the last 2 rows, from 2020-01-05 on: the target 'y' has no value there."
 
 
 def test_a_dropped_stray_row_leaves_no_filled_end():
@@ -598,7 +605,7 @@ BAD_FILES = {
     "no regular step": (
         text([str(pd.Timestamp("2020-01-01") + pd.Timedelta(hours=i * i % 17 + 20 * i)) for i in range(40)]),
         {},
-        r"the times have no regular step: the most common, .*, the median is 20:00:00: resample first",
+        r"the times have no regular step: the most common, .*, the median is 21:00:00: resample first",
     ),
     "target unknown": (
         "date,temp_min,temp_max\n2020-01-01,1,2\n",

@@ -189,7 +189,7 @@ def _parse_text(cells: Sequence[str], day_first: bool) -> pd.DatetimeIndex:
 
 def _with_year(times: pd.DatetimeIndex) -> pd.DatetimeIndex:
     """The times, NaT where the year has not four digits: parsers read a date without a year as year 1."""
-    return times.where(times.year >= 1000)
+    return pd.DatetimeIndex(times.where(times.year >= 1000))
 
 
 def _iso(texts: Sequence[str]) -> pd.DatetimeIndex:

@@ -188,7 +188,13 @@ def _decimal_commas(cells: dict[str, list[str]], lines: list[int], notes: list[s
 
 
 def _refuse_grouped(cells: dict[str, list[str]], lines: list[int]) -> None:
-    """Stop at a column whose points may all part thousands: 45.000 is 45000 to some and 45 to others."""
+    """Stop at a column whose points may all part thousands: 45.000 is 45000 to some and 45 to others.
+
+    A number such as 1.5 or 0.125 anywhere in the file settles that its points part decimals.
+    """
+    cells_with_point = (cell for column in cells.values() for cell in column if _DECIMAL_POINT.fullmatch(cell))
+    if not all(_GROUPED.fullmatch(cell) for cell in cells_with_point):
+        return
     for name, column in cells.items():
         known = [cell for cell in column if cell.lower() not in MISSING_TEXTS]
         if all(_GROUPED.fullmatch(cell) for cell in known) and any("." in cell for cell in known):
