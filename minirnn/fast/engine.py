@@ -232,8 +232,9 @@ def _scan_forward(cell, params, xs, state0, mask, save):
 def _hoists_input_product() -> bool:
     """Whether ``xs @ Wx`` is formed for all steps before the loop.
 
-    On an accelerator the serial part must be as small as possible. On a CPU writing and reading (T, B, GH) costs more
-    than the product inside the loop: hoisted, a training step took 1.05 to 1.6 times as long.
+    On an accelerator the serial part must be as small as possible. On a CPU writing and reading (T, B, GH) mostly costs
+    more than the product inside the loop: hoisted, an LSTM's training step took 1.04 to 1.4 times as long at
+    (B, T, D, H) = (32, 100, 16, 64), (64, 96, 7, 128) and (64, 128, 64, 256), and 0.9 at (32, 24, 1, 32).
     """
     return jax.default_backend() != "cpu"
 
