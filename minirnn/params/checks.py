@@ -1,0 +1,79 @@
+"""Checks of what callers pass: one line that names what, its shape, and what was expected."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from minirnn.params.cells import Array, Params, State
+
+
+def check_step(params: Params, x: Array, state: State, state_type: type | None, gates: int) -> None:
+    """Raises a ValueError or TypeError that names D, B and H when x (B, D) or the state (B, H) does not fit."""
+    D, H = _check_params(params, gates)
+    if x.ndim != 2 or x.shape[1] != D:
+        raise ValueError(f"x has shape {tuple(x.shape)}; expected (B, D) with D = {D}, the rows of Wx")
+    _check_float(x, "x")
+    check_state(state, state_type, x.shape[0], H, "state")
+
+
+def check_sequence(params: Params, xs: Array, state: State | None, state_type: type | None, gates: int) -> None:
+    """Raises a ValueError or TypeError that names T, B, D when xs (T, B, D) or the state (B, H) does not fit."""
+    D, H = _check_params(params, gates)
+    if xs.ndim != 3 or xs.shape[2] != D:
+        raise ValueError(
+            f"xs has shape {tuple(xs.shape)}; expected time-major (T, B, D) with D = {D}, the rows of Wx"
+            " (from batch-major data: xs.swapaxes(0, 1))"
+        )
+    _check_float(xs, "xs")
+    if state is not None:
+        check_state(state, state_type, xs.shape[1], H, "state")
+
+
+def _check_params(params: Params, gates: int) -> tuple[int, int]:
+    """D and H, if the weights are those of a cell with so many gates."""
+    for name, array in zip(params._fields, params):
+        _check_float(array, name)
+    D, H = params.Wx.shape[0], params.Wh.shape[0]
+    shapes = {"Wx": (D, gates * H), "Wh": (H, gates * H), "b": (gates * H,)}
+    for name, shape in shapes.items():
+        found = tuple(getattr(params, name).shape)
+        if found != shape:
+            raise ValueError(f"{name} has shape {found}; expected {shape} for D = {D}, H = {H} and {gates} gates")
+    return D, H
+
+
+def _check_float(x: Array, name: str) -> None:
+    # Integers would be turned into float64 (NumPy) or float32 (JAX) on the way: neither was asked for.
+    if x.dtype.kind in "biu":
+        raise TypeError(f"{name} holds {x.dtype}; expected floating point (convert with {name}.astype('float32'))")
+
+
+def check_state(state: State, state_type: type | None, B: int, H: int, name: str) -> None:
+    """Raises a TypeError or ValueError unless the state is of the cell's type and every part of it is (B, H)."""
+    wanted = "the array h (B, H)" if state_type is None else f"{state_type.__name__}{state_type._fields}"  # type: ignore[attr-defined]
+    if (isinstance(state, tuple) or state is None) if state_type is None else not isinstance(state, state_type):
+        raise TypeError(f"{name} is a {type(state).__name__}; expected {wanted.replace(chr(39), '')}")
+    parts = zip(state._fields, state) if state_type is not None else [("h", state)]
+    for part, array in parts:
+        if tuple(array.shape) != (B, H):
+            raise ValueError(f"{name}.{part} has shape {tuple(array.shape)}; expected (B, H) = ({B}, {H})")
+        _check_float(array, f"{name}.{part}")
+
+
+def check_lengths(lengths: Array, T: int, B: int, values: bool = True) -> None:
+    """Raises a ValueError or TypeError unless lengths are integers (B,), each from 0 to T.
+
+    ``values=False`` looks at shape and dtype only: inside a compiled function there are no values to look at.
+    """
+    if tuple(lengths.shape) != (B,):
+        raise ValueError(f"lengths has shape {tuple(lengths.shape)}; expected (B,) = ({B},)")
+    if lengths.dtype.kind not in "iu":
+        raise TypeError(f"lengths holds {lengths.dtype}; expected integers")
+    if values and B and (lengths.min() < 0 or lengths.max() > T):
+        raise ValueError(f"lengths must lie between 0 and T = {T}, got {lengths.min()} to {lengths.max()}")
+
+
+def check_states(states: Any, layers: tuple[Params, ...]) -> None:
+    """Raises a ValueError unless there is one state for each layer of a network, or none at all."""
+    if states is not None and len(states) != len(layers):
+        raise ValueError(f"state holds {len(states)} states; expected one for each of {len(layers)} layers")
