@@ -60,6 +60,8 @@ SYMBOLS = {
     r"o_t": ("output gate", "(B, H)"),
     r"r_t": ("reset gate", "(B, H)"),
     r"n_t": ("candidate state of a GRU", "(B, H)"),
+    r"u_t": ("the state after the reset gate (GRU that resets before the product)", "(B, H)"),
+    r"a_t": ("pre-activations where z is a gate (GRU with two states)", "(B, GH)"),
     r"p": ("prediction, or logits where a softmax or a sigmoid follows", "(..., O)"),
     r"q": ("target", "(..., O)"),
     r"w": ("weight or mask of each element", "(..., O)"),
@@ -68,6 +70,9 @@ SYMBOLS = {
 _RNN = "Elman 1990, Finding structure in time"
 _LSTM = "Hochreiter and Schmidhuber 1997; forget gate: Gers et al. 2000"
 _GRU = "Cho et al. 2014, arXiv 1406.1078v1; the form that resets after the product, as in cuDNN and PyTorch"
+_SINGLE = "an LSTM that feeds its memory back, from lecture notes; compare Hochreiter and Schmidhuber 1997"
+_GRU_BEFORE = "Cho et al. 2014, arXiv 1406.1078v3"
+_TWO_STATE = "a GRU with a memory cell of its own, from lecture notes; compare Cho et al. 2014"
 _BPTT = "Werbos 1990, Backpropagation through time"
 _LOSS = "textbook definition"
 _ADAM = "Kingma and Ba 2015, arXiv 1412.6980"
@@ -113,6 +118,57 @@ _TABLE = [
     ("G13", r"dzx^{z}_t = dz_t \odot z_t \odot (1 - z_t)", "readable", _BPTT),
     ("G14", r"db_{hn} = \sum_t dzh^{n}_t", "readable", _BPTT),
     ("G15", r"dh^{+}_{t-1} = dh_t \odot (1 - z_t) + dzh_t \, W_h^\top", "readable", _BPTT),
+    # The LSTM with a single state: h is the memory, and y what the next layer sees.
+    ("S1", r"z_t = x_t \, W_x + h_{t-1} \, W_h + b", "both", _SINGLE),
+    ("S2", r"i_t = \sigma(z^{i}_t)", "both", _SINGLE),
+    ("S3", r"f_t = \sigma(z^{f}_t)", "both", _SINGLE),
+    ("S4", r"g_t = \tanh(z^{g}_t)", "both", _SINGLE),
+    ("S5", r"o_t = \sigma(z^{o}_t)", "both", _SINGLE),
+    ("S6", r"h_t = f_t \odot h_{t-1} + i_t \odot g_t", "both", _SINGLE),
+    ("S7", r"y_t = o_t \odot \tanh(h_t)", "both", _SINGLE),
+    ("S8", r"do_t = dy_t \odot \tanh(h_t)", "readable", _BPTT),
+    ("S9", r"dh_t = dh^{+}_t + dy_t \odot o_t \odot (1 - \tanh(h_t)^2)", "readable", _BPTT),
+    ("S10", r"di_t = dh_t \odot g_t", "readable", _BPTT),
+    ("S11", r"df_t = dh_t \odot h_{t-1}", "readable", _BPTT),
+    ("S12", r"dg_t = dh_t \odot i_t", "readable", _BPTT),
+    ("S13", r"dz^{i}_t = di_t \odot i_t \odot (1 - i_t)", "readable", _BPTT),
+    ("S14", r"dz^{f}_t = df_t \odot f_t \odot (1 - f_t)", "readable", _BPTT),
+    ("S15", r"dz^{g}_t = dg_t \odot (1 - g_t^2)", "readable", _BPTT),
+    ("S16", r"dz^{o}_t = do_t \odot o_t \odot (1 - o_t)", "readable", _BPTT),
+    ("S17", r"dh^{+}_{t-1} = dh_t \odot f_t + dzh_t \, W_h^\top", "readable", _BPTT),
+    # The GRU that resets before the product. zh has the blocks r and z only; u is what the last block multiplies.
+    ("B1", r"zx_t = x_t \, W_x + b, \quad zh_t = h_{t-1} \, W^{rz}_h", "both", _GRU_BEFORE),
+    ("B2", r"r_t = \sigma(zx^{r}_t + zh^{r}_t)", "both", _GRU_BEFORE),
+    ("B3", r"z_t = \sigma(zx^{z}_t + zh^{z}_t)", "both", _GRU_BEFORE),
+    ("B4", r"u_t = r_t \odot h_{t-1}", "both", _GRU_BEFORE),
+    ("B5", r"n_t = \tanh(zx^{n}_t + u_t \, W^{n}_h)", "both", _GRU_BEFORE),
+    ("B6", r"h_t = (1 - z_t) \odot h_{t-1} + z_t \odot n_t", "both", _GRU_BEFORE),
+    ("B7", r"dh_t = dy_t + dh^{+}_t", "readable", _BPTT),
+    ("B8", r"dz_t = dh_t \odot (n_t - h_{t-1})", "readable", _BPTT),
+    ("B9", r"dn_t = dh_t \odot z_t", "readable", _BPTT),
+    ("B10", r"dz^{n}_t = dn_t \odot (1 - n_t^2)", "readable", _BPTT),
+    ("B11", r"du_t = dz^{n}_t \, W^{n\top}_h", "readable", _BPTT),
+    ("B12", r"dr_t = du_t \odot h_{t-1}", "readable", _BPTT),
+    ("B13", r"dz^{r}_t = dr_t \odot r_t \odot (1 - r_t)", "readable", _BPTT),
+    ("B14", r"dz^{z}_t = dz_t \odot z_t \odot (1 - z_t)", "readable", _BPTT),
+    ("B15", r"dh^{+}_{t-1} = dh_t \odot (1 - z_t) + du_t \odot r_t + dz^{rz}_t \, W^{rz\top}_h", "readable", _BPTT),
+    # The GRU with two states. Here a stands for the pre-activations, since z is a gate.
+    ("T1", r"a_t = x_t \, W_x + h_{t-1} \, W_h + b", "both", _TWO_STATE),
+    ("T2", r"r_t = \sigma(a^{r}_t)", "both", _TWO_STATE),
+    ("T3", r"z_t = \sigma(a^{z}_t)", "both", _TWO_STATE),
+    ("T4", r"n_t = \tanh(a^{c}_t)", "both", _TWO_STATE),
+    ("T5", r"c_t = z_t \odot c_{t-1} + (1 - z_t) \odot n_t", "both", _TWO_STATE),
+    ("T6", r"h_t = r_t \odot h_{t-1} + (1 - r_t) \odot c_t", "both", _TWO_STATE),
+    ("T7", r"dh_t = dy_t + dh^{+}_t", "readable", _BPTT),
+    ("T8", r"dr_t = dh_t \odot (h_{t-1} - c_t)", "readable", _BPTT),
+    ("T9", r"dc_t = dc^{+}_t + dh_t \odot (1 - r_t)", "readable", _BPTT),
+    ("T10", r"dz_t = dc_t \odot (c_{t-1} - n_t)", "readable", _BPTT),
+    ("T11", r"dn_t = dc_t \odot (1 - z_t)", "readable", _BPTT),
+    ("T12", r"da^{r}_t = dr_t \odot r_t \odot (1 - r_t)", "readable", _BPTT),
+    ("T13", r"da^{z}_t = dz_t \odot z_t \odot (1 - z_t)", "readable", _BPTT),
+    ("T14", r"da^{c}_t = dn_t \odot (1 - n_t^2)", "readable", _BPTT),
+    ("T15", r"dc^{+}_{t-1} = dc_t \odot z_t", "readable", _BPTT),
+    ("T16", r"dh^{+}_{t-1} = dh_t \odot r_t + da_t \, W_h^\top", "readable", _BPTT),
     # The products, the same for every cell. For RNN and LSTM dzx = dzh = dz.
     ("P1", r"dh^{+}_{t-1} = dzh_t \, W_h^\top", "engines", _BPTT),
     ("P2", r"dx_t = dzx_t \, W_x^\top", "engines", _BPTT),

@@ -53,7 +53,46 @@ def gru_step(p, x, state):
     return new, (new,), {"r": r, "z": z, "n": n}
 
 
-STEPS = {"rnn": rnn_step, "lstm": lstm_step, "gru": gru_step}
+def lstm_single_state_step(p, x, state):
+    (h,) = state
+    H = len(h)
+    z = [affine(x, p.Wx, k, p.b[k]) + affine(h, p.Wh, k) for k in range(4 * H)]
+    i, f, g, o = ([phi(z[k * H + j]) for j in range(H)] for k, phi in enumerate([sigmoid, sigmoid, math.tanh, sigmoid]))
+    new = [f[j] * h[j] + i[j] * g[j] for j in range(H)]
+    tanh_h = [math.tanh(v) for v in new]
+    y = [o[j] * tanh_h[j] for j in range(H)]
+    return y, (new,), {"i": i, "f": f, "g": g, "o": o, "h": new, "tanh_h": tanh_h}
+
+
+def gru_reset_before_step(p, x, state):
+    (h,) = state
+    H = len(h)
+    r = [sigmoid(affine(x, p.Wx, j, p.b[j]) + affine(h, p.Wh, j)) for j in range(H)]
+    z = [sigmoid(affine(x, p.Wx, H + j, p.b[H + j]) + affine(h, p.Wh, H + j)) for j in range(H)]
+    reset = [r[j] * h[j] for j in range(H)]
+    n = [math.tanh(affine(x, p.Wx, 2 * H + j, p.b[2 * H + j]) + affine(reset, p.Wh, 2 * H + j)) for j in range(H)]
+    new = [(1 - z[j]) * h[j] + z[j] * n[j] for j in range(H)]
+    return new, (new,), {"r": r, "z": z, "n": n}
+
+
+def gru_two_state_step(p, x, state):
+    h, c = state
+    H = len(h)
+    a = [affine(x, p.Wx, k, p.b[k]) + affine(h, p.Wh, k) for k in range(3 * H)]
+    r, z, n = ([phi(a[k * H + j]) for j in range(H)] for k, phi in enumerate([sigmoid, sigmoid, math.tanh]))
+    new_c = [z[j] * c[j] + (1 - z[j]) * n[j] for j in range(H)]
+    new_h = [r[j] * h[j] + (1 - r[j]) * new_c[j] for j in range(H)]
+    return new_h, (new_h, new_c), {"r": r, "z": z, "n": n, "c": new_c}
+
+
+STEPS = {
+    "rnn": rnn_step,
+    "lstm": lstm_step,
+    "gru": gru_step,
+    "lstm_single_state": lstm_single_state_step,
+    "gru_reset_before": gru_reset_before_step,
+    "gru_two_state": gru_two_state_step,
+}
 
 
 def forward(cell, params, xs, state, lengths, **options):

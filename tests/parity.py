@@ -15,7 +15,7 @@ from minirnn import fast, readable
 from minirnn.fast import engine as fast_engine
 from minirnn.params import map_state
 
-CELLS = ("rnn", "lstm", "gru")
+CELLS = ("rnn", "lstm", "gru", "lstm_single_state", "gru_reset_before", "gru_two_state")
 # (cell, options of its forward)
 VARIANTS = [
     ("rnn", {}),
@@ -23,6 +23,9 @@ VARIANTS = [
     ("rnn", {"activation": "sigmoid"}),
     ("lstm", {}),
     ("gru", {}),
+    ("lstm_single_state", {}),
+    ("gru_reset_before", {}),
+    ("gru_two_state", {}),
 ]
 STEP = 1e-30  # of the complex step: nothing is subtracted, so it may be as small as one likes
 
@@ -157,7 +160,7 @@ def gates_by_hand(case: Case) -> dict[str, np.ndarray]:
 def gates_by_jax(case: Case) -> dict[str, np.ndarray]:
     """The same from the JAX half: the gradient with respect to something added to each intermediate."""
     module = getattr(fast, case.cell)
-    cell = module._cell(**{"activation": "tanh", **case.options}) if case.cell == "rnn" else module.CELL
+    cell = module.cell(**case.options) if case.cell == "rnn" else module.CELL
     values = module.gates(case.params, case.xs, case.state, case.lengths, **case.options)
     nudges = jax.tree.map(lambda value: value * 0, values)
     _, pullback = jax.vjp(

@@ -88,7 +88,7 @@ def test_numpy_equals_jax_in_float32(cell, options, T):
 def test_the_engine_equals_plain_autodiff(cell, options, ragged, x64):
     """The engine's own gradient, and JAX's of the scan as one would write it first."""
     case = parity.make_case(cell, options, ragged=ragged)
-    description = fast.rnn._cell(options.get("activation", "tanh")) if cell == "rnn" else getattr(fast, cell).CELL
+    description = fast.rnn.cell(options.get("activation", "tanh")) if cell == "rnn" else getattr(fast, cell).CELL
 
     def loss(inputs, plain):
         c = case.with_inputs(inputs)

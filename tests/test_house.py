@@ -19,8 +19,8 @@ GROUND = {"params", "equations", "_version"}
 ARROWS = {
     "equations": {"re", "dataclasses", "collections", "typing"},
     "params": {"numpy", "dataclasses", "collections", "typing", "minirnn"},
-    "readable": {"numpy", "collections", "functools", "typing", *GROUND},
-    "fast": {"numpy", "jax", "optax", "collections", "functools", "typing", *GROUND},
+    "readable": {"numpy", "collections", "functools", "types", "typing", *GROUND},
+    "fast": {"numpy", "jax", "optax", "collections", "functools", "types", "typing", *GROUND},
 }
 ABOVE = {
     "data": GROUND,
@@ -78,6 +78,7 @@ def test_light_imports(statement):
     assert result.stdout.strip() == "[]"
 
 
+CELL_MODULES = ("rnn", "lstm", "gru", "lstm_single_state", "gru_reset_before", "gru_two_state")
 BACKWARD_ONLY = {"update_backward", "step_backward", "backward", "gate_gradients"}
 
 
@@ -88,11 +89,12 @@ def public_functions(module) -> list[str]:
         if isinstance(node, ast.FunctionDef):
             names.append(node.name)
         elif isinstance(node, ast.Assign):
-            names += [target.id for target in node.targets if isinstance(target, ast.Name)]
+            targets = [part for t in node.targets for part in (t.elts if isinstance(t, ast.Tuple) else [t])]
+            names += [target.id for target in targets if isinstance(target, ast.Name)]
     return [name for name in names if not name.startswith("_")]
 
 
-@pytest.mark.parametrize("name", ["rnn", "lstm", "gru", "losses", "network"])
+@pytest.mark.parametrize("name", [*CELL_MODULES, "losses", "network"])
 def test_mirror_modules_have_the_same_names_in_the_same_order(name):
     half = {h: importlib.import_module(f"minirnn.{h}.{name}") for h in ("readable", "fast")}
     assert [n for n in public_functions(half["readable"]) if n not in BACKWARD_ONLY] == public_functions(half["fast"])
@@ -102,7 +104,7 @@ def test_mirror_modules_have_the_same_names_in_the_same_order(name):
 
 
 @pytest.mark.parametrize("half", ["readable", "fast"])
-@pytest.mark.parametrize("name", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("name", CELL_MODULES)
 def test_a_cell_has_the_contract_and_stays_short(half, name):
     module = importlib.import_module(f"minirnn.{half}.{name}")
     contract = {"init", "initial_state", "step", "forward", "gates"}

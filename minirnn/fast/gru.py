@@ -4,6 +4,11 @@ The scan over time and the products with Wx and Wh are in :mod:`minirnn.fast.eng
 The update gate z follows Cho et al. 2014: ``h = (1 - z) h' + z n``. PyTorch, Keras and flax store the opposite gate,
 ``h = z h' + (1 - z) n``; negating the z columns of Wx, Wh and b turns one into the other exactly.
 
+>>> params = init(0, input_size=3, hidden_size=2)
+>>> ys, state = forward(params, jnp.ones((5, 4, 3)))
+>>> ys.shape, state.shape
+((5, 4, 2), (4, 2))
+
 Dimension letters: T time steps, B batch, D input size, H hidden size.
 """
 
@@ -11,10 +16,10 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
-from minirnn.equations import numbered
 from minirnn.fast import engine
 from minirnn.fast.activations import sigmoid
-from minirnn.params import GRU_GATES, GRUGates, GRUParams, init_gru
+from minirnn.fast.contract import contract
+from minirnn.params import GRU_GATES, GRUGates, init_gru
 
 
 def update(zx, zh, state, extra, note=engine.unnoted):
@@ -31,33 +36,4 @@ def update(zx, zh, state, extra, note=engine.unnoted):
 CELL = engine.Cell(update, GRUGates, len(GRU_GATES))
 
 init = init_gru
-
-
-def initial_state(params: GRUParams, batch_size: int):
-    """Zero state: h (B, H), in the dtype of the weights."""
-    return engine.initial_state(CELL, params, batch_size)
-
-
-@numbered("G1-G5")
-def step(params: GRUParams, x, state):
-    """One GRU step. x (B, D), state (B, H) -> y (B, H), state."""
-    return engine.step(CELL, params, x, state)
-
-
-@numbered("G1-G5")
-def forward(params: GRUParams, xs, state=None, lengths=None):
-    """A GRU over a sequence. xs (T, B, D) -> ys (T, B, H), final state (B, H).
-
-    Arguments, masking and errors: :func:`minirnn.fast.engine.forward`.
-
-    >>> params = init(0, input_size=3, hidden_size=2)
-    >>> ys, state = forward(params, jnp.ones((5, 4, 3)))
-    >>> ys.shape, state.shape
-    ((5, 4, 2), (4, 2))
-    """
-    return engine.forward(CELL, params, xs, state, lengths)
-
-
-def gates(params: GRUParams, xs, state=None, lengths=None) -> GRUGates:
-    """Every named intermediate over time: r, z and n, each (T, B, H), zero on padding."""
-    return engine.gates(CELL, params, xs, state, lengths)
+initial_state, step, forward, gates = contract(__name__, CELL, "G1-G5")

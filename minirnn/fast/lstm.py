@@ -2,6 +2,13 @@
 
 The scan over time and the products with Wx and Wh are in :mod:`minirnn.fast.engine`.
 
+PyTorch's ``nn.LSTM`` computes the same, with weights transposed and two biases that add up to ``b``.
+
+>>> params = init(0, input_size=3, hidden_size=2)
+>>> ys, state = forward(params, jnp.ones((5, 4, 3)))
+>>> ys.shape, state.h.shape, state.c.shape
+((5, 4, 2), (4, 2), (4, 2))
+
 Dimension letters: T time steps, B batch, D input size, H hidden size.
 """
 
@@ -9,10 +16,10 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
-from minirnn.equations import numbered
 from minirnn.fast import engine
 from minirnn.fast.activations import tanh_blocks
-from minirnn.params import LSTM_GATES, LSTMGates, LSTMParams, LSTMState, init_lstm
+from minirnn.fast.contract import contract
+from minirnn.params import LSTM_GATES, LSTMGates, LSTMState, init_lstm
 
 
 def update(zx, zh, state, extra, note=engine.unnoted):
@@ -32,33 +39,4 @@ def update(zx, zh, state, extra, note=engine.unnoted):
 CELL = engine.Cell(update, LSTMGates, len(LSTM_GATES), LSTMState, adds=True)
 
 init = init_lstm
-
-
-def initial_state(params: LSTMParams, batch_size: int) -> LSTMState:
-    """Zero state: h and c (B, H), in the dtype of the weights."""
-    return engine.initial_state(CELL, params, batch_size)
-
-
-@numbered("L1-L7")
-def step(params: LSTMParams, x, state: LSTMState):
-    """One LSTM step. x (B, D), state.h and state.c (B, H) -> y (B, H), state."""
-    return engine.step(CELL, params, x, state)
-
-
-@numbered("L1-L7")
-def forward(params: LSTMParams, xs, state: LSTMState | None = None, lengths=None):
-    """An LSTM over a sequence. xs (T, B, D) -> ys (T, B, H), final state.
-
-    Arguments, masking and errors: :func:`minirnn.fast.engine.forward`.
-
-    >>> params = init(0, input_size=3, hidden_size=2)
-    >>> ys, state = forward(params, jnp.ones((5, 4, 3)))
-    >>> ys.shape, state.c.shape
-    ((5, 4, 2), (4, 2))
-    """
-    return engine.forward(CELL, params, xs, state, lengths)
-
-
-def gates(params: LSTMParams, xs, state: LSTMState | None = None, lengths=None) -> LSTMGates:
-    """Every named intermediate over time: i, f, g, o, c and tanh_c, each (T, B, H), zero on padding."""
-    return engine.gates(CELL, params, xs, state, lengths)
+initial_state, step, forward, gates = contract(__name__, CELL, "L1-L7")

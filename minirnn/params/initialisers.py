@@ -111,9 +111,9 @@ def init_lstm(
 def init_gru(rng, input_size: int, hidden_size: int, dtype: Any = np.float32, *, scheme="orthogonal") -> GRUParams:
     """Fresh GRU weights: as :func:`init_rnn` for each gate; ``b_hn`` like the other biases."""
     rng = np.random.default_rng(rng)
-    weights = _draw(rng, input_size, hidden_size, len(GRU_GATES), dtype, scheme)
+    Wx, Wh, b = _draw(rng, input_size, hidden_size, len(GRU_GATES), dtype, scheme)
     limit = 1 / np.sqrt(hidden_size) if scheme == "uniform" else 0.0
-    return GRUParams(*weights, uniform(rng, (hidden_size,), limit).astype(dtype))
+    return GRUParams(Wx, Wh, b, uniform(rng, (hidden_size,), limit).astype(dtype))
 
 
 def init_gru_reset_before(

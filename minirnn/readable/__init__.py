@@ -4,6 +4,26 @@ Start with :mod:`minirnn.readable.lstm`, which holds the gate arithmetic of one 
 :mod:`minirnn.readable.engine`, which walks through time in both directions. Nothing here imports JAX.
 """
 
-from minirnn.readable import gru, losses, lstm, network, optimizers, rnn
+from minirnn.readable import (
+    gru,
+    gru_reset_before,
+    gru_two_state,
+    losses,
+    lstm,
+    lstm_single_state,
+    network,
+    optimizers,
+    rnn,
+)
 
-__all__ = ["gru", "losses", "lstm", "network", "optimizers", "rnn"]
+__all__ = [
+    "gru",
+    "gru_reset_before",
+    "gru_two_state",
+    "losses",
+    "lstm",
+    "lstm_single_state",
+    "network",
+    "optimizers",
+    "rnn",
+]

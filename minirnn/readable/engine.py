@@ -8,6 +8,10 @@ A cell brings two elementwise functions:
 ``zx = x @ Wx + b`` and ``zh = h @ Wh`` are its pre-activations, ``extra`` its elementwise parameters. ``state`` is the
 one *before* the step in both. ``dstate_prev`` is only what passes elementwise; what passes through h Wh is added here.
 
+A cell whose last block of Wh multiplies something else than h (``second=True``; the GRU that resets before the product)
+gets one more argument at the end: ``second(u) -> u @ Wh[:, -H:]`` in ``update``, ``second_backward(dzh_last) -> du`` in
+``update_backward``. Its ``zh`` then holds the other blocks only.
+
 Dimension letters: T time steps, B batch, D input size, H hidden size, G gates.
 """
 
@@ -41,6 +45,8 @@ class Cell(NamedTuple):
     gates: type  # a NamedTuple of the named intermediates
     blocks: int  # G: blocks of H columns in Wx and Wh
     state: type | None = None  # a NamedTuple; None where the state is the array h
+    adds: bool = False  # True where zx and zh occur only as zx + zh: then dzx and dzh are one array
+    second: bool = False  # True where the last block of Wh multiplies something else than h
 
 
 class StepCache(NamedTuple):
@@ -52,6 +58,7 @@ class StepCache(NamedTuple):
     zh: Array  # (B, GH)
     state: State  # before the step
     gates: Any
+    seen: list[Array]  # (B, H) what the last block of Wh multiplied, if that is not h
 
 
 class Cache(NamedTuple):
@@ -61,9 +68,11 @@ class Cache(NamedTuple):
     params: Params
     xs: Array  # (T, B, D), padding replaced by zero
     mask: Array | None  # (T, B, 1), True on real steps; None where every step is real
+    scale: Array | None  # (B, H) what h is multiplied by where it enters h Wh
     zh: list[Array]  # T x (B, GH)
     states: list[State]  # T + 1 states: states[t] enters step t
     gates: list[Any]
+    seen: list[Array]  # T x (B, H) what the last block of Wh multiplied, if that is not h
 
 
 def initial_state(cell: Cell, params: Params, batch_size: int) -> State:
@@ -79,22 +88,27 @@ def step(cell: Cell, params: Params, x: Array, state: State | None) -> tuple[Arr
     x = np.asarray(x)
     state = initial_state(cell, params, len(x)) if state is None else state
     check_step(params, x, state, cell.state, cell.blocks)
+    seen: list[Array] = []
+    first, second = _products(cell, params, None, seen)
     zx = x @ params.Wx + params.b  # (B, GH)
-    zh = hidden(state) @ params.Wh  # (B, GH)
-    y, new_state, gates = cell.update(zx, zh, state, extra(params))
-    return y, new_state, StepCache(cell, params, x, zh, state, gates)
+    zh = first(hidden(state))  # (B, GH)
+    y, new_state, gates = cell.update(zx, zh, state, extra(params), *second)
+    return y, new_state, StepCache(cell, params, x, zh, state, gates, seen)
 
 
 def step_backward(dy: Array, dstate: State | None, cache: StepCache):
     """Gradients of one step: dy (B, H), dstate -> dparams, dx (B, D), dstate_prev."""
-    cell, params, x, zh, state, gates = cache
+    cell, params, x, zh, state, gates, seen = cache
     dstate = map_state(np.zeros_like, state) if dstate is None else dstate
-    dzx, dzh, dstate_prev, dextra, _ = cell.update_backward(dy, dstate, gates, zh, state, extra(params))
-    dstate_prev = with_hidden(dstate_prev, hidden(dstate_prev) + dzh @ params.Wh.T)  # (B, H)  P1
+    first_backward, second_backward = _products_backward(cell, params, None)
+    dzx, dzh, dstate_prev, dextra, _ = cell.update_backward(
+        dy, dstate, gates, zh, state, extra(params), *second_backward
+    )
+    dstate_prev = with_hidden(dstate_prev, hidden(dstate_prev) + first_backward(dzh))  # (B, H)  P1
     dx = dzx @ params.Wx.T  # (B, D)  P2
     dparams = type(params)(
         Wx=x.T @ dzx,  # (D, GH)  P3
-        Wh=hidden(state).T @ dzh,  # (H, GH)  P4
+        Wh=_recurrent_gradient(cell, hidden(state), seen[0] if seen else None, dzh),  # (H, GH)  P4
         b=dzx.sum(axis=0),  # (GH,)  P5
         **{name: d.sum(axis=0) for name, d in dextra.items()},  # (H,) each
     )
@@ -102,7 +116,12 @@ def step_backward(dy: Array, dstate: State | None, cache: StepCache):
 
 
 def forward(
-    cell: Cell, params: Params, xs: Array, state: State | None = None, lengths=None
+    cell: Cell,
+    params: Params,
+    xs: Array,
+    state: State | None = None,
+    lengths=None,
+    recurrent_scale: Array | None = None,
 ) -> tuple[Array, State, Cache]:
     """A whole sequence: xs (T, B, D), state -> ys (T, B, H), final state, cache.
 
@@ -113,6 +132,8 @@ def forward(
       state: initial state; None stands for zeros.
       lengths: integers (B,) from 0 to T. Past its length a sequence's state is frozen and its output is zero; what
         the padding holds (NaN too) changes nothing. A sequence of length 0 returns its initial state.
+      recurrent_scale: (B, H), what h is multiplied by where it enters h Wh, the same at every step (recurrent dropout);
+        None stands for ones.
 
     Raises:
       ValueError: a shape does not fit the weights; the message names T, B and D.
@@ -133,25 +154,23 @@ def forward(
         state = map_state(lambda s: np.where(empty, 0, s), state)
     zx = xs @ params.Wx + params.b  # (T, B, GH): one product for all steps
     elementwise = extra(params)
+    cache = Cache(cell, params, xs, mask, recurrent_scale, [], [state], [], [])
+    first, second = _products(cell, params, recurrent_scale, cache.seen)
 
-    ys = []
-    cache = Cache(cell, params, xs, mask, [], [state], [])
+    ys = np.zeros((T, B, params.Wh.shape[0]), np.result_type(zx, *params, *_arrays(state)))
     for t in range(T):
-        zh = hidden(state) @ params.Wh  # (B, GH)
-        y, new_state, gates = cell.update(zx[t], zh, state, elementwise)
+        zh = first(hidden(state))  # (B, GH)
+        ys[t], new_state, gates = cell.update(zx[t], zh, state, elementwise, *second)
         if mask is not None:
             new_state = map_state(lambda new, old: np.where(mask[t], new, old), new_state, state)
-            y = np.where(mask[t], y, 0)
         state = new_state
-        ys.append(y)
         cache.zh.append(zh)
         cache.states.append(state)
         cache.gates.append(gates)
     if empty is not None:  # a sequence of length 0 returns the state that it was given
         state = map_state(lambda s, first: np.where(empty, first, s), state, given)
     state = map_state(np.copy, state)  # the cache keeps its own: callers may write into theirs
-    shape = (T, B, params.Wh.shape[0])
-    return np.stack(ys) if T else np.zeros(shape, zx.dtype), state, cache
+    return ys if mask is None else np.where(mask, ys, 0), state, cache
 
 
 def backward(dys: Array, dstate: State | None, cache: Cache):
@@ -181,7 +200,7 @@ def gates(cell: Cell, params: Params, xs: Array, state: State | None = None, len
 
 
 def _backward(dys: Array, dstate: State | None, cache: Cache):
-    cell, params, xs, mask, zh, states, gates = cache
+    cell, params, xs, mask, scale, zh, states, gates, seen = cache
     T, dys = len(gates), np.asarray(dys)
     if dys.shape[:1] != (T,) or dys.shape[1:] != hidden(states[0]).shape:
         expected = (T, *hidden(states[0]).shape)
@@ -191,11 +210,12 @@ def _backward(dys: Array, dstate: State | None, cache: Cache):
     check_state(dstate, cell.state, B, H, "dstate")
     dys = dys if mask is None else np.where(mask, dys, 0)
     elementwise = extra(params)
-    hs = np.stack([hidden(state) for state in states])  # (T+1, B, H): hs[t] enters step t
+    first_backward, second_backward = _products_backward(cell, params, scale)
+    hs = np.stack([hidden(state) for state in states[:T]]) if T else dys  # (T, B, H): hs[t] enters step t
 
     dtype = np.result_type(dys, hs, params.Wh, hidden(dstate))
-    dzx = np.zeros((*xs.shape[:2], params.Wh.shape[1]), dtype)  # (T, B, GH)
-    dzh = np.zeros_like(dzx)
+    dzx = np.zeros((T, B, params.Wh.shape[1]), dtype)
+    dzh = dzx if cell.adds else np.zeros_like(dzx)  # (T, B, GH) each
     dextra = {name: np.zeros(value.shape, dtype) for name, value in elementwise.items()}
     dgates: list[Any] = [None] * T
     for t in reversed(range(T)):
@@ -203,25 +223,72 @@ def _backward(dys: Array, dstate: State | None, cache: Cache):
         if mask is not None:  # a frozen step hands its gradient through, past the update
             kept = map_state(lambda d: np.where(mask[t], 0, d), dstate)
             dstate = map_state(lambda d: np.where(mask[t], d, 0), dstate)
-        dzx[t], dzh[t], dstate, dextra_t, dgates[t] = cell.update_backward(
-            dys[t], dstate, gates[t], zh[t], states[t], elementwise
+        dzx[t], dzh_t, dstate, dextra_t, dgates[t] = cell.update_backward(
+            dys[t], dstate, gates[t], zh[t], states[t], elementwise, *second_backward
         )
-        dstate = with_hidden(dstate, hidden(dstate) + dzh[t] @ params.Wh.T)  # (B, H)  P1
+        if not cell.adds:
+            dzh[t] = dzh_t
+        dstate = with_hidden(dstate, hidden(dstate) + first_backward(dzh_t))  # (B, H)  P1
         if kept is not None:
             dstate = map_state(np.add, dstate, kept)
         for name, d in dextra_t.items():
             dextra[name] += d.sum(axis=0)
 
     # One product per sequence, after the loop: a sum over t and over the batch is a product with T·B in the middle.
-    xs_flat, hs_flat, dzx_flat, dzh_flat = (a.reshape(-1, a.shape[-1]) for a in (xs, hs[:-1], dzx, dzh))
+    flat = lambda array: array.reshape(-1, array.shape[-1])  # noqa: E731
     dxs = dzx @ params.Wx.T  # (T, B, D)  P2
+    hs = _scaled(hs, scale)
     dparams = type(params)(
-        Wx=xs_flat.T @ dzx_flat,  # (D, GH)  P3
-        Wh=hs_flat.T @ dzh_flat,  # (H, GH)  P4
-        b=dzx_flat.sum(axis=0),  # (GH,)  P5
+        Wx=flat(xs).T @ flat(dzx),  # (D, GH)  P3
+        Wh=_recurrent_gradient(cell, flat(hs), flat(np.stack(seen)) if seen else None, flat(dzh)),  # (H, GH)  P4
+        b=flat(dzx).sum(axis=0),  # (GH,)  P5
         **dextra,
     )
     return dparams, dxs, dstate, dgates
+
+
+# ---------------------------------------------------------------- the products with Wh
+
+
+def _scaled(h: Array, scale: Array | None) -> Array:
+    return h if scale is None else h * scale
+
+
+def _blocks(cell: Cell, params: Params):
+    """Wh in two parts: the blocks that multiply h, and the last one if it multiplies something else."""
+    first = (cell.blocks - cell.second) * params.Wh.shape[0]
+    return params.Wh[:, :first], params.Wh[:, first:]
+
+
+def _products(cell: Cell, params: Params, scale: Array | None, seen: list[Array]):
+    """``first(h) -> zh``, and a tuple with ``second(u)`` if the cell has one, which records u."""
+    Wh, Wh_last = _blocks(cell, params)
+
+    def second(u):
+        seen.append(_scaled(u, scale))
+        return seen[-1] @ Wh_last
+
+    return lambda h: _scaled(h, scale) @ Wh, (second,) if cell.second else ()
+
+
+def _products_backward(cell: Cell, params: Params, scale: Array | None):
+    """Their gradients: ``first_backward(dzh) -> dh``, and a tuple with ``second_backward(dzh_last) -> du``."""
+    Wh, Wh_last = _blocks(cell, params)
+    width = Wh.shape[1]
+    second_backward = (lambda dzh_last: _scaled(dzh_last @ Wh_last.T, scale),) if cell.second else ()
+    return lambda dzh: _scaled(dzh[:, :width] @ Wh.T, scale), second_backward
+
+
+def _recurrent_gradient(cell: Cell, hs: Array, us: Array | None, dzh: Array) -> Array:
+    """DWh (H, GH) from what it multiplied (n, H) and dzh (n, GH)."""
+    if us is None or not cell.second:
+        return hs.T @ dzh
+    width = (cell.blocks - 1) * hs.shape[1]
+    return np.concatenate([hs.T @ dzh[:, :width], us.T @ dzh[:, width:]], axis=1)
+
+
+def _arrays(state: State) -> tuple[Array, ...]:
+    return tuple(state) if isinstance(state, tuple) else (state,)
 
 
 def _stack(steps: list[Any], cache: Cache):

@@ -4,6 +4,11 @@ The time loop and the products with Wx and Wh are in :mod:`minirnn.readable.engi
 The update gate z follows Cho et al. 2014: ``h = (1 - z) h' + z n``. PyTorch, Keras and flax store the opposite gate,
 ``h = z h' + (1 - z) n``; negating the z columns of Wx, Wh and b turns one into the other exactly.
 
+>>> params = init(0, input_size=3, hidden_size=2)
+>>> ys, state, cache = forward(params, np.ones((5, 4, 3), np.float32))
+>>> ys.shape, state.shape
+((5, 4, 2), (4, 2))
+
 Dimension letters: T time steps, B batch, D input size, H hidden size.
 """
 
@@ -11,16 +16,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from minirnn.equations import numbered
-from minirnn.params import GRU_GATES, GRUGates, GRUParams, init_gru
+from minirnn.params import GRU_GATES, GRUGates, init_gru
 from minirnn.readable import engine
-from minirnn.readable.activations import sigmoid
+from minirnn.readable.activations import blocks, sigmoid
+from minirnn.readable.contract import contract
 
 
 def update(zx, zh, state, extra):
     """The gates of one step, elementwise. zx, zh (B, 3H), state (B, H), b_hn (H,) -> y (B, H), state, gates."""
-    zx_r, zx_z, zx_n = np.split(zx, 3, axis=-1)  # (B, H) each, order r z n  G1
-    zh_r, zh_z, zh_n = np.split(zh, 3, axis=-1)  # (B, H) each  G1
+    zx_r, zx_z, zx_n = blocks(zx, 3)  # (B, H) each, order r z n  G1
+    zh_r, zh_z, zh_n = blocks(zh, 3)  # (B, H) each  G1
     r = sigmoid(zx_r + zh_r)  # G2
     z = sigmoid(zx_z + zh_z)  # G3
     n = np.tanh(zx_n + r * (zh_n + extra["b_hn"]))  # G4
@@ -35,7 +40,7 @@ def update_backward(dy, dstate, gates, zh, state, extra):
     elementwise parameters and of the named intermediates.
     """
     r, z, n = gates
-    zh_n = np.split(zh, 3, axis=-1)[2]
+    zh_n = blocks(zh, 3)[2]
     dh = dy + dstate  # G6
     dz = dh * (n - state)  # G7
     dn = dh * z  # G8
@@ -53,53 +58,6 @@ def update_backward(dy, dstate, gates, zh, state, extra):
 CELL = engine.Cell(update, update_backward, GRUGates, len(GRU_GATES))
 
 init = init_gru
-
-
-def initial_state(params: GRUParams, batch_size: int):
-    """Zero state: h (B, H), in the dtype of the weights."""
-    return engine.initial_state(CELL, params, batch_size)
-
-
-@numbered("G1-G5")
-def step(params: GRUParams, x, state):
-    """One GRU step. x (B, D), state (B, H) -> y (B, H), state, cache."""
-    return engine.step(CELL, params, x, state)
-
-
-@numbered("G6-G15, P2-P5")
-def step_backward(dy, dstate, cache):
-    """The gradients of one GRU step. dy, dstate (B, H) -> dparams, dx (B, D), dstate_prev (B, H)."""
-    return engine.step_backward(dy, dstate, cache)
-
-
-@numbered("G1-G5")
-def forward(params: GRUParams, xs, state=None, lengths=None):
-    """A GRU over a sequence. xs (T, B, D) -> ys (T, B, H), final state (B, H), cache.
-
-    Arguments, masking and errors: :func:`minirnn.readable.engine.forward`.
-
-    >>> params = init(0, input_size=3, hidden_size=2)
-    >>> ys, state, cache = forward(params, np.ones((5, 4, 3), np.float32))
-    >>> ys.shape, state.shape
-    ((5, 4, 2), (4, 2))
-    """
-    return engine.forward(CELL, params, xs, state, lengths)
-
-
-@numbered("G6-G15, P2-P5")
-def backward(dys, dstate, cache):
-    """Backpropagation through time. dys (T, B, H), dstate -> dparams, dxs (T, B, D), dstate0.
-
-    ``dys`` excludes what flows between the steps; see :func:`minirnn.readable.engine.backward`.
-    """
-    return engine.backward(dys, dstate, cache)
-
-
-def gates(params: GRUParams, xs, state=None, lengths=None) -> GRUGates:
-    """Every named intermediate over time: r, z and n, each (T, B, H), zero on padding."""
-    return engine.gates(CELL, params, xs, state, lengths)
-
-
-def gate_gradients(dys, dstate, cache) -> GRUGates:
-    """The gradient with respect to each of :func:`gates`, each (T, B, H); arguments as in :func:`backward`."""
-    return engine.gate_gradients(dys, dstate, cache)
+initial_state, step, step_backward, forward, backward, gates, gate_gradients = contract(
+    __name__, CELL, "G1-G5", "G6-G15, P2-P5"
+)

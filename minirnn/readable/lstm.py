@@ -2,6 +2,13 @@
 
 The time loop and the products with Wx and Wh are in :mod:`minirnn.readable.engine`.
 
+PyTorch's ``nn.LSTM`` computes the same, with weights transposed and two biases that add up to ``b``.
+
+>>> params = init(0, input_size=3, hidden_size=2)
+>>> ys, state, cache = forward(params, np.ones((5, 4, 3), np.float32))
+>>> ys.shape, state.h.shape, state.c.shape
+((5, 4, 2), (4, 2), (4, 2))
+
 Dimension letters: T time steps, B batch, D input size, H hidden size.
 """
 
@@ -9,15 +16,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from minirnn.equations import numbered
-from minirnn.params import LSTM_GATES, LSTMGates, LSTMParams, LSTMState, init_lstm
+from minirnn.params import LSTM_GATES, LSTMGates, LSTMState, init_lstm
 from minirnn.readable import engine
-from minirnn.readable.activations import sigmoid
+from minirnn.readable.activations import blocks, sigmoid
+from minirnn.readable.contract import contract
 
 
 def update(zx, zh, state, extra):
     """The gates of one step, elementwise. zx, zh (B, 4H), state.h and state.c (B, H) -> y (B, H), state, gates."""
-    z_i, z_f, z_g, z_o = np.split(zx + zh, 4, axis=-1)  # (B, H) each, order i f g o  L1
+    z_i, z_f, z_g, z_o = blocks(zx + zh, 4)  # (B, H) each, order i f g o  L1
     i = sigmoid(z_i)  # L2
     f = sigmoid(z_f)  # L3
     g = np.tanh(z_g)  # L4
@@ -53,62 +60,12 @@ def update_backward(dy, dstate, gates, zh, state, extra):
     )  # (B, 4H)
     dc_prev = dc * f  # L18
     # h enters this step only through z: nothing of dh passes elementwise.
-    return dz, dz, LSTMState(np.zeros_like(dh), dc_prev), {}, LSTMGates(di, df, dg, do, dc, dtanh_c)
+    return dz, dz, LSTMState(0.0, dc_prev), {}, LSTMGates(di, df, dg, do, dc, dtanh_c)
 
 
-CELL = engine.Cell(update, update_backward, LSTMGates, len(LSTM_GATES), LSTMState)
+CELL = engine.Cell(update, update_backward, LSTMGates, len(LSTM_GATES), LSTMState, adds=True)
 
 init = init_lstm
-
-
-def initial_state(params: LSTMParams, batch_size: int) -> LSTMState:
-    """Zero state: h and c (B, H), in the dtype of the weights."""
-    return engine.initial_state(CELL, params, batch_size)
-
-
-@numbered("L1-L7")
-def step(params: LSTMParams, x, state: LSTMState):
-    """One LSTM step. x (B, D), state.h and state.c (B, H) -> y (B, H), state, cache.
-
-    PyTorch's ``nn.LSTMCell`` computes the same with weights transposed and two biases that add up to ``b``.
-    """
-    return engine.step(CELL, params, x, state)
-
-
-@numbered("L8-L18, P1-P5")
-def step_backward(dy, dstate, cache):
-    """The gradients of one LSTM step. dy, dstate.h, dstate.c (B, H) -> dparams, dx (B, D), dstate_prev."""
-    return engine.step_backward(dy, dstate, cache)
-
-
-@numbered("L1-L7")
-def forward(params: LSTMParams, xs, state: LSTMState | None = None, lengths=None):
-    """An LSTM over a sequence. xs (T, B, D) -> ys (T, B, H), final state, cache.
-
-    Arguments, masking and errors: :func:`minirnn.readable.engine.forward`.
-
-    >>> params = init(0, input_size=3, hidden_size=2)
-    >>> ys, state, cache = forward(params, np.ones((5, 4, 3), np.float32))
-    >>> ys.shape, state.c.shape
-    ((5, 4, 2), (4, 2))
-    """
-    return engine.forward(CELL, params, xs, state, lengths)
-
-
-@numbered("L8-L18, P1-P5")
-def backward(dys, dstate, cache):
-    """Backpropagation through time. dys (T, B, H), dstate -> dparams, dxs (T, B, D), dstate0.
-
-    ``dys`` excludes what flows between the steps; see :func:`minirnn.readable.engine.backward`.
-    """
-    return engine.backward(dys, dstate, cache)
-
-
-def gates(params: LSTMParams, xs, state: LSTMState | None = None, lengths=None) -> LSTMGates:
-    """Every named intermediate over time: i, f, g, o, c and tanh_c, each (T, B, H), zero on padding."""
-    return engine.gates(CELL, params, xs, state, lengths)
-
-
-def gate_gradients(dys, dstate, cache) -> LSTMGates:
-    """The gradient with respect to each of :func:`gates`, each (T, B, H); arguments as in :func:`backward`."""
-    return engine.gate_gradients(dys, dstate, cache)
+initial_state, step, step_backward, forward, backward, gates, gate_gradients = contract(
+    __name__, CELL, "L1-L7", "L8-L18, P1-P5"
+)

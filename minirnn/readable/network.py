@@ -11,9 +11,7 @@ import numpy as np
 
 from minirnn.params import Array, DenseParams, Network, NetworkParams, check_states
 from minirnn.params import init_network as _init_network
-from minirnn.readable import gru, lstm, rnn
-
-CELLS = {"rnn": rnn, "lstm": lstm, "gru": gru}
+from minirnn.readable.cells import CELLS
 
 
 class Cache(NamedTuple):

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import functools
 
-import numpy as np
-
-from minirnn.equations import numbered
-from minirnn.params import RNNGates, RNNParams, init_rnn
+from minirnn.params import RNNGates, init_rnn
 from minirnn.readable import engine
 from minirnn.readable.activations import ACTIVATIONS
+from minirnn.readable.contract import contract
 
 
 def update(zx, zh, state, extra, activation="tanh"):
@@ -33,66 +31,20 @@ def update_backward(dy, dstate, gates, zh, state, extra, activation="tanh"):
     _, dphi = ACTIVATIONS[activation]
     dh = dy + dstate  # R3
     dz = dh * dphi(gates.h)  # R4
-    return dz, dz, np.zeros_like(dh), {}, RNNGates(dh)
+    return dz, dz, 0.0, {}, RNNGates(dh)
 
 
 @functools.cache
-def _cell(activation: str) -> engine.Cell:
+def cell(activation: str = "tanh") -> engine.Cell:
+    """The cell with one activation: tanh, relu or sigmoid."""
     if activation not in ACTIVATIONS:
         raise ValueError(f"unknown activation {activation!r}; expected one of {', '.join(ACTIVATIONS)}")
     forwards = functools.partial(update, activation=activation)
     backwards = functools.partial(update_backward, activation=activation)
-    return engine.Cell(forwards, backwards, RNNGates, 1)
+    return engine.Cell(forwards, backwards, RNNGates, 1, adds=True)
 
 
 init = init_rnn
-
-
-def initial_state(params: RNNParams, batch_size: int):
-    """Zero state: h (B, H), in the dtype of the weights."""
-    return engine.initial_state(_cell("tanh"), params, batch_size)
-
-
-@numbered("R1-R2")
-def step(params: RNNParams, x, state, *, activation: str = "tanh"):
-    """One RNN step. x (B, D), state (B, H) -> y (B, H), state, cache. ``activation``: tanh, relu or sigmoid."""
-    return engine.step(_cell(activation), params, x, state)
-
-
-@numbered("R3-R4, P1-P5")
-def step_backward(dy, dstate, cache):
-    """The gradients of one RNN step. dy, dstate (B, H) -> dparams, dx (B, D), dstate_prev (B, H)."""
-    return engine.step_backward(dy, dstate, cache)
-
-
-@numbered("R1-R2")
-def forward(params: RNNParams, xs, state=None, lengths=None, *, activation: str = "tanh"):
-    """An RNN over a sequence. xs (T, B, D) -> ys (T, B, H), final state (B, H), cache.
-
-    ``activation``: tanh, relu or sigmoid. Other arguments, masking, errors: :func:`minirnn.readable.engine.forward`.
-
-    >>> params = init(0, input_size=3, hidden_size=2)
-    >>> ys, state, cache = forward(params, np.ones((5, 4, 3), np.float32))
-    >>> ys.shape, state.shape
-    ((5, 4, 2), (4, 2))
-    """
-    return engine.forward(_cell(activation), params, xs, state, lengths)
-
-
-@numbered("R3-R4, P1-P5")
-def backward(dys, dstate, cache):
-    """Backpropagation through time. dys (T, B, H), dstate -> dparams, dxs (T, B, D), dstate0.
-
-    ``dys`` excludes what flows between the steps; see :func:`minirnn.readable.engine.backward`.
-    """
-    return engine.backward(dys, dstate, cache)
-
-
-def gates(params: RNNParams, xs, state=None, lengths=None, *, activation: str = "tanh") -> RNNGates:
-    """Every named intermediate over time: h (T, B, H), zero on padding."""
-    return engine.gates(_cell(activation), params, xs, state, lengths)
-
-
-def gate_gradients(dys, dstate, cache) -> RNNGates:
-    """The gradient with respect to each of :func:`gates`, each (T, B, H); arguments as in :func:`backward`."""
-    return engine.gate_gradients(dys, dstate, cache)
+initial_state, step, step_backward, forward, backward, gates, gate_gradients = contract(
+    __name__, cell, "R1-R2", "R3-R4, P1-P5"
+)

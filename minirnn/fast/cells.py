@@ -1,0 +1,16 @@
+"""The cells of this half by name."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from minirnn.fast import gru, gru_reset_before, gru_two_state, lstm, lstm_single_state, rnn
+
+CELLS: dict[str, ModuleType] = {
+    "rnn": rnn,
+    "lstm": lstm,
+    "gru": gru,
+    "lstm_single_state": lstm_single_state,
+    "gru_reset_before": gru_reset_before,
+    "gru_two_state": gru_two_state,
+}
