@@ -10,7 +10,7 @@ import pytest
 import minirnn
 from minirnn import readable
 from minirnn.equations import EQUATIONS, SYMBOLS, plain, select
-from minirnn.params import GRU_GATES, LSTM_GATES, gate_block
+from minirnn.params import GRU_GATES, GRU_TWO_STATE_GATES, LSTM_GATES, gate_block
 from minirnn.readable import losses, optimizers
 from minirnn.readable.activations import ACTIVATIONS, sigmoid
 
@@ -23,7 +23,20 @@ def numbers_in(path: Path) -> set[str]:
     return {number for comment in comments for number in re.findall(r"\b[A-Z]\d+\b", comment)}
 
 
-FILES = {"R": "rnn.py", "L": "lstm.py", "G": "gru.py", "P": "engine.py", "E": "losses.py", "O": "optimizers.py"}
+FILES = {
+    "R": "rnn.py",
+    "L": "lstm.py",
+    "G": "gru.py",
+    "S": "lstm_single_state.py",
+    "B": "gru_reset_before.py",
+    "T": "gru_two_state.py",
+    "P": "engine.py",
+    "E": "losses.py",
+    "O": "optimizers.py",
+}
+
+
+SPLIT = ("L1", "S1", "T1")  # computed and split into gates in one line
 
 
 @pytest.mark.parametrize("number", EQUATIONS)
@@ -36,7 +49,9 @@ def test_a_number_stands_on_the_line_that_computes_it(number):
         assert found == (half in halves), f"{number} in {half}/{path.name}"
 
 
-@pytest.mark.parametrize("number", [n for n, e in EQUATIONS.items() if re.match(r"d?[a-z]_t =", e.latex) and n != "L1"])
+@pytest.mark.parametrize(
+    "number", [n for n, e in EQUATIONS.items() if re.match(r"d?[a-z]_t =", e.latex) and n not in SPLIT]
+)
 @pytest.mark.parametrize("half", ["readable", "fast"])
 def test_the_marked_line_assigns_what_the_equation_defines(number, half):
     equation = EQUATIONS[number]
@@ -108,8 +123,10 @@ def one_step(cell, options=None):
     module, p = getattr(readable, cell), case.params
     y, new, cache = module.step(p, case.xs[0], case.state, **case.options)
     dparams, dx, dbefore = module.step_backward(case.dys[0], case.dstate, cache)
+    width = p.Wh.shape[0]
+    second = (lambda d: d @ p.Wh[:, -width:].T,) if cache.cell.second else ()
     dzx, dzh, *_ = cache.cell.update_backward(
-        case.dys[0], case.dstate, cache.gates, cache.zh, case.state, params_extra(p)
+        case.dys[0], case.dstate, cache.gates, cache.zh, case.state, params_extra(p), *second
     )
     dgates = module.gate_gradients(case.dys, case.dstate, parity.readable_forward(case)[2])
     state, dstate = parity.named("", case.state), parity.named("", case.dstate)
@@ -118,7 +135,7 @@ def one_step(cell, options=None):
         "dy_t": case.dys[0], "dh_next_t": dstate["h"], "dc_next_t": dstate.get("c"), "dzx_t": dzx, "dzh_t": dzh,
     }  # fmt: skip
     computed = {
-        "h_t": y, "dx_t": dx, "dW_x": dparams.Wx, "dW_h": dparams.Wh, "db": dparams.b[None],
+        "y_t": y, "h_t": y, "dx_t": dx, "dW_x": dparams.Wx, "dW_h": dparams.Wh, "db": dparams.b[None],
         "dh_next_before": parity.named("", dbefore)["h"],
         **{f"{name}_t": g for name, g in parity.named("", cache.gates).items()},
         **{f"d{name}_t": g[0] for name, g in parity.named("", dgates).items()},
@@ -161,6 +178,51 @@ def test_gru_equations_hold():
     computed["db_hn"] = dparams["b_hn"][None]
     assert check("G1-G15", known, computed) == {e.id for e in select("G1-G15")} - {"G6"}
     # P1 is the part of G15 that goes through the product.
+    products = {k: v for k, v in computed.items() if k != "dh_next_before"}
+    assert check("P2-P5", known, products) == {"P2", "P3", "P4", "P5"}
+
+
+def test_lstm_single_state_equations_hold():
+    case, known, computed, _, (dzx, _) = one_step("lstm_single_state")
+    H = case.params.Wh.shape[0]
+    z = known["x_t"] @ known["W_x"] + known["h_before"] @ known["W_h"] + known["b"]
+    computed["z_t"] = z
+    known |= {f"z_{g}_t": z[:, gate_block(g, LSTM_GATES, H)] for g in LSTM_GATES}
+    computed |= {f"dz_{g}_t": dzx[:, gate_block(g, LSTM_GATES, H)] for g in LSTM_GATES}
+    assert check("S1-S17", known, computed) == {e.id for e in select("S1-S17")}
+    products = {k: v for k, v in computed.items() if k != "dh_next_before"}
+    assert check("P2-P5", known, products) == {"P2", "P3", "P4", "P5"}
+
+
+def test_gru_reset_before_equations_hold():
+    case, known, computed, _, (dzx, _) = one_step("gru_reset_before")
+    p, H = case.params, case.params.Wh.shape[0]
+    zx, zh = known["x_t"] @ p.Wx + p.b, known["h_before"] @ p.Wh[:, : 2 * H]
+    known |= {"W_hrz": p.Wh[:, : 2 * H], "W_hn": p.Wh[:, 2 * H :], "dz_rz_t": dzx[:, : 2 * H]}
+    known |= {"zh_r_t": zh[:, :H], "zh_z_t": zh[:, H:]}
+    for gate in GRU_GATES:
+        block = gate_block(gate, GRU_GATES, H)
+        known |= {f"zx_{gate}_t": zx[:, block]}
+        computed |= {f"dz_{gate}_t": dzx[:, block]}
+    computed |= {"zx_t": zx, "zh_t": zh}
+    assert check("B1-B15", known, computed) == {e.id for e in select("B1-B15")} - {"B4", "B7", "B11"}
+    # The last block of dWh is a sum over u, the others over h.
+    u, dWh = computed["r_t"] * known["h_before"], computed["dW_h"]
+    np.testing.assert_allclose(dWh[:, 2 * H :], u.T @ dzx[:, 2 * H :], rtol=1e-12)
+    np.testing.assert_allclose(dWh[:, : 2 * H], known["h_before"].T @ dzx[:, : 2 * H], rtol=1e-12)
+
+
+def test_gru_two_state_equations_hold():
+    case, known, computed, dbefore, (dzx, _) = one_step("gru_two_state")
+    H = case.params.Wh.shape[0]
+    a = known["x_t"] @ known["W_x"] + known["h_before"] @ known["W_h"] + known["b"]
+    computed |= {"a_t": a, "dc_next_before": dbefore.c}
+    for gate in GRU_TWO_STATE_GATES:
+        block = gate_block(gate, GRU_TWO_STATE_GATES, H)
+        known |= {f"a_{gate}_t": a[:, block]}
+        computed |= {f"da_{gate}_t": dzx[:, block]}
+    known["da_t"] = dzx
+    assert check("T1-T16", known, computed) == {e.id for e in select("T1-T16")} - {"T7"}
     products = {k: v for k, v in computed.items() if k != "dh_next_before"}
     assert check("P2-P5", known, products) == {"P2", "P3", "P4", "P5"}
 

@@ -194,6 +194,11 @@ def _blocks(cell, Wh):
     return Wh[:, :first], Wh[:, first:]
 
 
+def _flat(array):
+    """Steps and batch as one axis: (T, B, F) -> (T·B, F)."""
+    return array.reshape(-1, array.shape[-1])
+
+
 def _scaled(h, scale):
     return h if scale is None else h * scale
 
@@ -300,15 +305,14 @@ def _scan_bwd(cell, residuals, cotangents):
     (dstate0, dextra), (dz, us) = lax.scan(one_step, (dstate, zeros), (dys, zs, states, mask), reverse=True)
     dzx, dzh, *dz_last = (dz, dz) if cell.adds else dz
     # A sum over t and over the batch is a product with T·B in the middle.
-    flat = lambda array: array.reshape(-1, array.shape[-1])  # noqa: E731
     dxs = dzx @ params.Wx.T  # (T, B, D)  P2
-    dWh = flat(_scaled(hidden(states), scale)).T @ flat(dzh)  # (H, GH)  P4
+    dWh = _flat(_scaled(hidden(states), scale)).T @ _flat(dzh)  # (H, GH)  P4
     if cell.second:
-        dWh = jnp.concatenate([dWh, flat(_scaled(us, scale)).T @ flat(*dz_last)], axis=1)
+        dWh = jnp.concatenate([dWh, _flat(_scaled(us, scale)).T @ _flat(*dz_last)], axis=1)
     dparams = type(params)(
-        Wx=flat(xs).T @ flat(dzx),  # (D, GH)  P3
+        Wx=_flat(xs).T @ _flat(dzx),  # (D, GH)  P3
         Wh=dWh,
-        b=flat(dzx).sum(axis=0),  # (GH,)  P5
+        b=_flat(dzx).sum(axis=0),  # (GH,)  P5
         **dextra,
     )
     return dparams, dxs, dstate0, None, None

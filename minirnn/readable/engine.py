@@ -235,19 +235,23 @@ def _backward(dys: Array, dstate: State | None, cache: Cache):
             dextra[name] += d.sum(axis=0)
 
     # One product per sequence, after the loop: a sum over t and over the batch is a product with T·B in the middle.
-    flat = lambda array: array.reshape(-1, array.shape[-1])  # noqa: E731
     dxs = dzx @ params.Wx.T  # (T, B, D)  P2
     hs = _scaled(hs, scale)
     dparams = type(params)(
-        Wx=flat(xs).T @ flat(dzx),  # (D, GH)  P3
-        Wh=_recurrent_gradient(cell, flat(hs), flat(np.stack(seen)) if seen else None, flat(dzh)),  # (H, GH)  P4
-        b=flat(dzx).sum(axis=0),  # (GH,)  P5
+        Wx=_flat(xs).T @ _flat(dzx),  # (D, GH)  P3
+        Wh=_recurrent_gradient(cell, _flat(hs), _flat(np.stack(seen)) if seen else None, _flat(dzh)),  # (H, GH)  P4
+        b=_flat(dzx).sum(axis=0),  # (GH,)  P5
         **dextra,
     )
     return dparams, dxs, dstate, dgates
 
 
 # ---------------------------------------------------------------- the products with Wh
+
+
+def _flat(array):
+    """Steps and batch as one axis: (T, B, F) -> (T·B, F)."""
+    return array.reshape(-1, array.shape[-1])
 
 
 def _scaled(h: Array, scale: Array | None) -> Array:
