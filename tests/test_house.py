@@ -15,10 +15,11 @@ import minirnn
 ROOT = Path(minirnn.__file__).parent
 
 # Room -> the rooms and libraries that it may import. What is not listed here may be imported by nobody.
-GROUND = {"params", "equations", "_version"}
+GROUND = {"params", "equations", "random", "_version"}
 ARROWS = {
     "equations": {"re", "dataclasses", "collections", "typing"},
     "params": {"numpy", "dataclasses", "collections", "typing", "minirnn"},
+    "random": {"numpy", "math", "operator"},
     "readable": {"numpy", "collections", "functools", "types", "typing", *GROUND},
     "fast": {"numpy", "jax", "optax", "collections", "functools", "types", "typing", *GROUND},
 }
