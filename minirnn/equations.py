@@ -74,6 +74,8 @@ _SINGLE = "an LSTM that feeds its memory back, from lecture notes; compare Hochr
 _GRU_BEFORE = "Cho et al. 2014, arXiv 1406.1078v3"
 _TWO_STATE = "a GRU with a memory cell of its own, from lecture notes; compare Cho et al. 2014"
 _BPTT = "Werbos 1990, Backpropagation through time"
+_NORM = "Ba et al. 2016, arXiv 1607.06450"
+_DROPOUT = "Srivastava et al. 2014; one mask for each sequence: Gal and Ghahramani 2016, arXiv 1512.05287"
 _LOSS = "textbook definition"
 _ADAM = "Kingma and Ba 2015, arXiv 1412.6980"
 
@@ -175,6 +177,23 @@ _TABLE = [
     ("P3", r"dW_x = \sum_t x_t^\top \, dzx_t", "engines", _BPTT),
     ("P4", r"dW_h = \sum_t h_{t-1}^\top \, dzh_t", "engines", _BPTT),
     ("P5", r"db = \sum_t dzx_t", "engines", _BPTT),
+    # The other layers of a network. s is how many of the K steps that a convolution reads lie before the step itself;
+    # m is 1 where a feature is kept and 0 where it is dropped, lambda the dropout rate, N a sequence's length.
+    ("V1", r"y_t = E_{x_t}", "both", "textbook definition"),
+    ("V2", r"y_t = \phi(b + \sum_k x_{t+k-s} \, W_k)", "both", "LeCun et al. 1989; over time: Waibel et al. 1989"),
+    ("V3", r"r = \sqrt{\mathrm{mean}((x - \mathrm{mean}(x))^2) + \epsilon}, \quad n = (x - \mathrm{mean}(x)) / r",
+     "both", _NORM),
+    ("V4", r"y = n \odot g + b", "both", _NORM),
+    ("V5", r"y = x \odot m / (1 - \lambda)", "both", _DROPOUT),
+    ("V6", r"y = \sum(x) / N", "both", "textbook definition"),
+    ("V7", r"y = \phi(x \, W + b)", "both", "textbook definition"),
+    ("V8", r"dE_v = \sum_{t: x_t = v} dy_t", "readable", _BPTT),
+    ("V9", r"dW_k = \sum_t x_{t+k-s}^\top \, dz_t", "readable", _BPTT),
+    ("V10", r"dx_t = \sum_k dz_{t-k+s} \, W_k^\top", "readable", _BPTT),
+    ("V11", r"dn = dy \odot g", "readable", _NORM),
+    ("V12", r"dx = (dn - \mathrm{mean}(dn) - n \odot \mathrm{mean}(dn \odot n)) / r", "readable", _NORM),
+    ("V13", r"dx = dy \odot m / (1 - \lambda)", "readable", _DROPOUT),
+    ("V14", r"dW = x^\top \, dz, \quad dx = dz \, W^\top", "readable", _BPTT),
     # Losses of one element; a loss is their mean weighted by w (E1).
     ("E1", r"L = \sum(w \odot \ell) / \sum(w)", "both", _LOSS),
     ("E2", r"\ell = (p - q)^2", "both", _LOSS),
@@ -197,6 +216,7 @@ _TABLE = [
 EQUATIONS = {row[0]: Equation(*row) for row in _TABLE}
 
 _PLAIN = [
+    (r"\\mathrm\{(\w+)\}", r"\1"), (r"\\lambda", "λ"),
     (r"\\sigma", "σ"), (r"\\phi", "φ"), (r"\\delta", "δ"), (r"\\tau", "τ"), (r"\\eta", "η"), (r"\\mu", "μ"),
     (r"\\beta", "β"), (r"\\epsilon", "ε"), (r"\\ell", "ℓ"), (r"\\sum", "Σ"), (r"\\odot", "⊙"), (r"\\top", "ᵀ"),
     (r"\^ᵀ", "ᵀ"), (r"\\leftarrow", "←"), (r"\\quad", " "), (r"\\,", " "), (r"\\sqrt\{([^}]*)\}", r"√(\1)"),

@@ -1,74 +1,241 @@
-"""The stack with its head: hand-derived gradients against JAX, lengths, states."""
+"""Networks: hand-derived gradients against the complex step and JAX, lengths, states, dropout, directions."""
+
+import dataclasses
 
 import jax
 import numpy as np
 import parity
 import pytest
+from networks import (
+    NETWORKS,
+    by_name,
+    make_network_case,
+    network_by_hand,
+    network_by_jax,
+    network_complex_step_error,
+)
 
-from minirnn import fast, readable
-from minirnn.params import Network, map_state
+from minirnn import fast, random, readable
+from minirnn.params import (
+    Convolution,
+    Dense,
+    Directions,
+    Dropout,
+    Embedding,
+    LayerNorm,
+    Network,
+    Recurrent,
+    Residual,
+    stack,
+)
 
-
-def setup(cell, layers, dtype=np.float64):
-    rng = np.random.default_rng(3)
-    network = Network(cell, hidden_size=5, num_layers=layers, output_size=3)
-    params = readable.network.init(rng, network, input_size=4, dtype=dtype)
-    xs = rng.standard_normal((7, 6, 4)).astype(dtype)
-    lengths = np.array([7, 0, 3, 5, 1, 2])
-    draw = lambda a: rng.standard_normal(a.shape).astype(dtype)  # noqa: E731
-    module = getattr(readable, cell)
-    state = tuple(map_state(draw, module.initial_state(layer, 6)) for layer in params.layers)
-    dstate = tuple(map_state(draw, s) for s in state)
-    return network, params, xs, lengths, state, dstate, rng.standard_normal((6, 3)).astype(dtype)
-
-
-@pytest.mark.parametrize("cell", parity.CELLS)
-@pytest.mark.parametrize("layers", [1, 3])
-@pytest.mark.parametrize("ragged", [False, True])
-def test_gradients_of_a_stack_equal_jax(cell, layers, ragged, x64):
-    network, params, xs, lengths, state, dstate, doutputs = setup(cell, layers)
-    lengths = lengths if ragged else None
-    if ragged:
-        xs[np.arange(7)[:, None] >= lengths] = np.nan
-    outputs, final, cache = readable.network.forward(network, params, xs, state, lengths)
-    ours = readable.network.backward(doutputs, dstate, cache)
-    theirs, pullback = jax.vjp(lambda p, x, s: fast.network.forward(network, p, x, s, lengths), params, xs, state)
-    for a, b in zip(jax.tree.leaves((outputs, final)), jax.tree.leaves(theirs)):
-        assert parity.relative_error(b, a) < 1e-14
-    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(pullback((doutputs, dstate)))):
-        assert parity.relative_error(b, a) < 1e-13
-    assert np.isfinite(ours[1]).all()
+features = pytest.mark.parametrize("feature", NETWORKS)
+both = pytest.mark.parametrize("half", [readable, fast], ids=["readable", "fast"])
 
 
-def test_the_head_reads_the_last_valid_step():
-    network, params, xs, lengths, *_ = setup("gru", 2, np.float32)
-    outputs = readable.network.forward(network, params, xs, lengths=lengths)[0]
+@features
+@pytest.mark.parametrize("ragged", [False, True], ids=["full", "ragged"])
+def test_backward_equals_the_complex_step(feature, ragged):
+    network_complex_step_error(make_network_case(feature, ragged=ragged))
+
+
+@features
+def test_numpy_equals_jax_in_float64(feature, x64):
+    case = make_network_case(feature)
+    for ours, theirs in zip(network_by_hand(case), network_by_jax(case)):
+        parity.worst(ours, theirs, 1e-12)
+        assert all(np.isfinite(a).all() for a in ours.values())
+
+
+@features
+def test_numpy_equals_jax_in_float32(feature):
+    case = make_network_case(feature, dtype=np.float32, ragged=False)
+    for ours, theirs in zip(network_by_hand(case), network_by_jax(case)):
+        parity.worst(ours, theirs, 1e-5)
+        assert {a.dtype for a in [*ours.values(), *theirs.values()]} == {np.dtype(np.float32)}
+
+
+@features
+def test_a_sequence_alone_gives_what_it_gives_among_others(feature):
+    """Lengths, directions, convolutions, the head: all must end where the sequence ends. Dropout off."""
+    case = dataclasses.replace(make_network_case(feature), key=None)
+    outputs, state, _ = case.run(readable, case.inputs)
+    xs = case.symbols if case.symbols is not None else case.inputs["xs"]
+    for b, length in enumerate(case.lengths):
+        if not length:
+            continue
+        start = jax.tree.map(lambda s, b=b: s[b : b + 1], case.inputs.get("state"))
+        alone, final, _ = readable.network.forward(case.network, case.inputs["params"], xs[:length, b : b + 1], start)
+        here = outputs[:length, b : b + 1] if case.network.read == "steps" else outputs[b : b + 1]
+        np.testing.assert_allclose(here, alone, rtol=1e-12, atol=1e-14)
+        for ours, theirs in zip(jax.tree.leaves(state), jax.tree.leaves(final)):
+            np.testing.assert_allclose(ours[b : b + 1], theirs, rtol=1e-12, atol=1e-14)
+    if case.network.read == "steps":
+        assert not outputs[case.lengths.max() :].any()
+        assert not outputs[:, 1].any()  # of length 0
+    else:  # nothing was read: the head sees zeros
+        np.testing.assert_array_equal(outputs[1], case.inputs["params"].head.b)
+
+
+def test_a_bidirectional_layer_is_two_cells_of_which_one_reads_backwards():
+    rng = np.random.default_rng(0)
+    layer = Recurrent("gru", 4, bidirectional=True)
+    network = Network((layer,), 2, "steps")
+    params = readable.network.init(0, network, 3, np.float64)
+    xs, lengths = rng.standard_normal((5, 2, 3)), np.array([5, 3])
+    ys, final, _ = readable.recurrent.forward(layer, params.layers[0], xs, lengths=lengths)
+    first, second = params.layers[0].weights
     for b, length in enumerate(lengths):
-        if length:
-            alone = readable.network.forward(network, params, xs[:length, b : b + 1])[0]
-            np.testing.assert_allclose(outputs[b], alone[0], rtol=1e-5, atol=1e-6)
-        else:  # nothing was read: the head sees zeros
-            np.testing.assert_array_equal(outputs[b], params.head.b)
+        x = xs[:length, b : b + 1]
+        there, h_there, _ = readable.gru.forward(first, x)
+        back, h_back, _ = readable.gru.forward(second, x[::-1])
+        np.testing.assert_allclose(ys[:length, b], np.concatenate([there, back[::-1]], axis=-1)[:, 0], rtol=1e-12)
+        np.testing.assert_allclose(final.forward[b], h_there[0], rtol=1e-12)
+        np.testing.assert_allclose(final.backward[b], h_back[0], rtol=1e-12)
+        assert not ys[length:, b].any()
+    assert isinstance(final, Directions)
 
 
-@pytest.mark.parametrize("half", [readable, fast], ids=["readable", "fast"])
-def test_dropout_is_refused_where_no_layer_drops(half):
-    network, params, xs, *_ = setup("rnn", 1, np.float32)
-    with pytest.raises(ValueError, match="no layer of this network drops units"):
-        half.network.forward(network, params, xs, dropout_key=0)
+def test_no_state_is_the_learned_state_and_its_gradient_sums_over_the_batch():
+    case = make_network_case("learned initial state", given_state=False)
+    learned = case.inputs["params"].layers[0].initial
+    given = jax.tree.map(lambda s: np.broadcast_to(s, (6, 5)).copy(), learned)
+    outputs, state, cache = case.run(readable, case.inputs)
+    again, state2, cache2 = case.run(readable, {**case.inputs, "state": (given,)})
+    np.testing.assert_array_equal(outputs, again)
+    with_learned, _, dstate0 = readable.network.backward(case.doutputs, case.dstate, cache)
+    without, _, dgiven = readable.network.backward(case.doutputs, case.dstate, cache2)
+    sums = jax.tree.map(lambda d: d.sum(axis=0), dgiven[0])
+    parity.worst(by_name(with_learned.layers[0].initial), by_name(sums), 1e-13)
+    assert not any(a.any() for a in jax.tree.leaves(without.layers[0].initial))  # a given state hides the learned one
 
 
-@pytest.mark.parametrize("half", [readable, fast], ids=["readable", "fast"])
+@both
+def test_dropout_drops_whole_features_for_a_whole_sequence(half):
+    """One mask for each sequence; kept features are divided by the share that is kept; other keys drop others."""
+    network = Network((Dropout(0.25),), 40, "steps")
+    params = half.network.init(0, network, 40)
+    params = params._replace(head=params.head._replace(W=np.eye(40, dtype=np.float32)))
+    xs = np.random.default_rng(0).uniform(1, 2, (9, 50, 40)).astype(np.float32)
+    run = lambda key: np.asarray(half.network.forward(network, params, xs, dropout_key=key)[0])  # noqa: E731
+    outputs = run(3)
+    kept = outputs != 0
+    assert (kept == kept[:1]).all()
+    np.testing.assert_allclose(outputs[kept], (xs / 0.75)[kept], rtol=1e-6)
+    assert abs(kept[0].mean() - 0.75) < 4 * np.sqrt(0.75 * 0.25 / 2000)
+    assert (run(4) != outputs).any()
+    np.testing.assert_array_equal(run(random.key(3)), outputs)
+    np.testing.assert_array_equal(run(None), xs)
+
+
+def test_both_halves_drop_the_same_units(x64):
+    """Bit for bit: the zeros stand at the same places, for many layers and keys."""
+    network = Network((Dropout(0.5), Residual((Dropout(0.3),)), Dropout(0.1)), 8, "steps")
+    params = readable.network.init(0, network, 8, np.float64)
+    xs = np.ones((2, 64, 8))
+    for key in (0, 1, 2**32 - 1):
+        ours = readable.network.forward(network, params, xs, dropout_key=key)[0]
+        theirs = fast.network.forward(network, params, xs, dropout_key=jax.random.key(key))[0]
+        np.testing.assert_allclose(ours, theirs, rtol=1e-14)
+
+
+@both
+def test_recurrent_dropout_touches_h_only_where_it_enters_the_product(half):
+    """With Wh = 0 nothing can be dropped; the state itself keeps all its units."""
+    network = stack("gru", 6, 1, 6, recurrent_dropout=0.9, read="steps")
+    params = half.network.init(0, network, 3)
+    xs = np.random.default_rng(0).standard_normal((5, 4, 3)).astype(np.float32)
+    plain = half.network.forward(network, params, xs)[0]
+    assert np.abs(half.network.forward(network, params, xs, dropout_key=1)[0] - plain).max() > 1e-3
+    weights = params.layers[0].weights
+    without = params._replace(
+        layers=(params.layers[0]._replace(weights=weights._replace(Wh=np.zeros_like(weights.Wh))),)
+    )
+    np.testing.assert_array_equal(
+        half.network.forward(network, without, xs, dropout_key=1)[0], half.network.forward(network, without, xs)[0]
+    )
+
+
+@both
+def test_a_causal_convolution_does_not_look_ahead(half):
+    rng = np.random.default_rng(0)
+    xs = rng.standard_normal((8, 2, 3)).astype(np.float32)
+    for padding, reach in (("causal", 0), ("same", 1)):
+        network = Network((Convolution(4, 3, padding, "identity"),), 2, "steps")
+        params = half.network.init(0, network, 3)
+        before, moved = half.network.forward(network, params, xs)[0], xs.copy()
+        moved[5:] += 1
+        after = half.network.forward(network, params, moved)[0]
+        changed = np.abs(np.asarray(after) - np.asarray(before)).max(axis=(1, 2)) > 0
+        np.testing.assert_array_equal(np.flatnonzero(changed), np.arange(5 - reach, 8))
+
+
+@both
 def test_no_steps_unsigned_lengths_and_a_wrong_number_of_states(half):
-    network, params, xs, lengths, state, *_ = setup("lstm", 2, np.float32)
+    case = make_network_case("three layers", dtype=np.float32)
+    network, params, xs, lengths = case.network, case.inputs["params"], case.inputs["xs"], case.lengths
     outputs = half.network.forward(network, params, xs[:0])[0]
-    np.testing.assert_array_equal(outputs, np.broadcast_to(params.head.b, (6, 3)))
+    np.testing.assert_array_equal(outputs, np.broadcast_to(params.head.b, (6, 2)))
     signed, unsigned = (
         half.network.forward(network, params, xs, lengths=lengths.astype(t))[0] for t in (int, np.uint8)
     )
     np.testing.assert_array_equal(signed, unsigned)
-    with pytest.raises(ValueError, match="state holds 1 states; expected one for each of 2 layers"):
-        half.network.forward(network, params, xs, state[:1])
+    with pytest.raises(ValueError, match="state holds 1 states; expected one for each of 3 layers"):
+        half.network.forward(network, params, xs, case.inputs["state"][:1])
     _, _, cache = readable.network.forward(network, params, xs[:0])
-    dparams = readable.network.backward(np.ones((6, 3), np.float32), None, cache)[0]
-    assert not np.any(dparams.layers[0].Wx)
+    dparams = readable.network.backward(np.ones((6, 2), np.float32), None, cache)[0]
+    assert not dparams.layers[0].weights.Wx.any()
+
+
+@both
+def test_inputs_that_do_not_fit(half):
+    network, _ = NETWORKS["embedding"]
+    params = half.network.init(0, network, None)
+    with pytest.raises(TypeError, match="xs holds float32; expected integers"):
+        half.network.forward(network, params, np.zeros((4, 2), np.float32))
+    with pytest.raises(ValueError, match=r"expected symbols \(T, B\)"):
+        half.network.forward(network, params, np.zeros((4, 2, 1), int))
+    with pytest.raises(ValueError, match=r"expected time-major \(T, B, D\)"):
+        half.network.forward(stack(), half.network.init(0, stack(), 3), np.zeros((4, 2), np.float32))
+
+
+def test_symbols_outside_the_vocabulary():
+    network, _ = NETWORKS["embedding"]
+    params = readable.network.init(0, network, None)
+    for wrong in (-1, 9):
+        with pytest.raises(ValueError, match=rf"symbols must lie between 0 and V - 1 = 8, got .*{wrong}"):
+            readable.network.forward(network, params, np.array([[3, wrong]]))
+        outputs = np.asarray(fast.network.forward(network, params, np.array([[3, wrong]]))[0])
+        assert np.isfinite(outputs[0]).all()
+        assert np.isnan(outputs[1]).all()  # compiled code cannot raise
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Recurrent("elman"), "unknown cell 'elman' of Recurrent; expected one of rnn, lstm"),
+        (lambda: Recurrent("lstm", 0), "Recurrent.hidden_size is 0; expected an integer of at least 1"),
+        (lambda: Recurrent(merge="product"), "unknown merge 'product'"),
+        (lambda: Recurrent(recurrent_dropout=1.0), "Recurrent.recurrent_dropout is 1.0; expected at least 0 and below"),
+        (lambda: Recurrent("mingru", recurrent_dropout=0.1), "a mingru has no product h Wh"),
+        (lambda: Recurrent("lstm", activation="relu"), "only the cell 'rnn' has a choice"),
+        (lambda: Dropout(-0.1), "Dropout.rate is -0.1"),
+        (lambda: Convolution(3, padding="valid"), "unknown padding 'valid' of Convolution; expected one of causal"),
+        (lambda: Network((Recurrent(), Embedding(3, 4))), "an Embedding must be the first layer"),
+        (lambda: Residual((Embedding(3, 4),)), "cannot stand inside a Residual"),
+        (lambda: Network((), read="first"), "unknown read 'first' of Network; expected one of last, mean, steps"),
+        (lambda: readable.network.init(0, Network((Residual((Dense(4),)),)), 3), "Residual reads 3 features and its l"),
+        (lambda: readable.network.init(0, stack(), None), "input_size is None; expected D"),
+        (lambda: readable.network.init(0, Network((Embedding(5, 2),)), 3), "input_size is 3; a network that begins"),
+        (lambda: stack(num_layers=0), "num_layers must be at least 1, got 0"),
+    ],
+)
+def test_descriptions_that_make_no_sense(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_a_description_holds_layers_only():
+    with pytest.raises(TypeError, match="Network.layers holds a str; expected Embedding"):
+        Network(("lstm",))
+    assert Network([LayerNorm()]).layers == (LayerNorm(),)  # hashable, for jit

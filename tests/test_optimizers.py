@@ -7,7 +7,7 @@ import parity
 import pytest
 
 from minirnn import readable
-from minirnn.params import Network
+from minirnn.params import stack
 from minirnn.readable import optimizers
 
 PAIRS = {
@@ -28,7 +28,7 @@ PAIRS = {
 @pytest.mark.parametrize("name", PAIRS)
 def test_each_step_equals_optax(name, rng, x64):
     ours, theirs = PAIRS[name]
-    network = Network("gru", hidden_size=4, num_layers=2, output_size=3)
+    network = stack("gru", hidden_size=4, num_layers=2, output_size=3)
     params = readable.network.init(0, network, input_size=2, dtype=np.float64)
     a, b = params, jax.tree.map(jax.numpy.asarray, params)
     state_a, state_b = ours.init(a), theirs.init(b)

@@ -10,7 +10,7 @@ from minirnn import data
 from minirnn.data.windows import inputs_at, targets_at
 from minirnn.fast import training as fast
 from minirnn.models.training import TrainingError, batches_of, train
-from minirnn.params import Network, init_network
+from minirnn.params import init_network, stack
 from minirnn.readable import training as readable
 
 UPDATES = 100
@@ -34,7 +34,7 @@ def test_the_first_100_updates_are_the_same_in_both_halves(cell, dtype, bound, r
     if dtype == np.float64:
         request.getfixturevalue("x64")
     windows = weather_windows(dtype)
-    network = Network(cell, hidden_size=16, num_layers=2, output_size=7)
+    network = stack(cell, hidden_size=16, num_layers=2, output_size=7)
     start = [init_network(seed, network, 1, dtype) for seed in range(2)]
     order, counts = batches_of(np.random.default_rng(0), len(windows[0]), 32, members=2)
     order = np.concatenate([order] * 5, axis=1)[:, :UPDATES]
@@ -144,7 +144,7 @@ def test_a_loss_that_is_not_finite_stops_with_advice(loss):
 
 def test_targets_without_weight_do_not_train():
     inputs, targets, weights = weather_windows(np.float32)
-    network = Network("gru", hidden_size=4, num_layers=1, output_size=7)
+    network = stack("gru", hidden_size=4, num_layers=1, output_size=7)
     start = [init_network(0, network, 1)]
     order, counts = batches_of(np.random.default_rng(0), len(inputs), 32, members=1)
     spoiled = np.where(weights > 0, targets, np.nan)

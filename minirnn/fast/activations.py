@@ -21,4 +21,4 @@ def tanh_blocks(z, scales):
 
 
 # Name -> phi.
-ACTIVATIONS = {"tanh": jnp.tanh, "relu": jax.nn.relu, "sigmoid": sigmoid}
+ACTIVATIONS = {"identity": lambda z: z, "tanh": jnp.tanh, "relu": jax.nn.relu, "sigmoid": sigmoid}

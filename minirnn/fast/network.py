@@ -1,21 +1,37 @@
-"""A stack of recurrent layers and a dense head on the last valid step, in JAX.
+"""A network in JAX: layers on top of each other and a dense head.
 
-Dimension letters: T time steps, B batch, D input size, H hidden size, O output size.
+What a layer does stands in :mod:`minirnn.fast.layers` and :mod:`minirnn.fast.recurrent`; here they are put together,
+and padding is kept at zero between them.
+
+Dimension letters: T time steps, B batch, D input size, O output size.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 
-from minirnn.fast.cells import CELLS
-from minirnn.params import Network, NetworkParams, check_states
-from minirnn.params import init_network as _init_network
+from minirnn.fast import layers, recurrent
+from minirnn.params import (
+    Convolution,
+    Dense,
+    Dropout,
+    Embedding,
+    LayerNorm,
+    Network,
+    NetworkParams,
+    Recurrent,
+    Residual,
+    check_inputs,
+    check_lengths,
+    check_states,
+    init_network,
+)
 
-
-def init(rng, network: Network, input_size: int, dtype=np.float32) -> NetworkParams:
-    """Fresh weights: each layer's and the head's, drawn in that order from one generator."""
-    return _init_network(rng, network, input_size, dtype)
+init = init_network
 
 
 def forward(network: Network, params: NetworkParams, xs, state=None, lengths=None, dropout_key=None):
@@ -24,22 +40,81 @@ def forward(network: Network, params: NetworkParams, xs, state=None, lengths=Non
     Args:
       network: the description.
       params: weights.
-      xs: time-major inputs.
-      state: initial state of each layer; None stands for zeros.
-      lengths: integers (B,); the head reads step ``lengths - 1``, and zeros where the length is 0.
-      dropout_key: no layer of this network drops units; only None is accepted.
+      xs: time-major inputs; symbols (T, B) for a network that begins with an Embedding.
+      state: initial state of each layer, as this function returns it (the empty tuple for a layer without one); None
+        stands for zeros, or for the learned states.
+      lengths: integers (B,); past its length a sequence counts for nothing.
+      dropout_key: an integer, a key of ``jax.random`` or of :mod:`minirnn.random`; the same key drops the same units in
+        both halves. None drops nothing.
+
+    Returns:
+      Outputs (B, O), or (T, B, O), zero on padding, if the head reads every step; the final states.
+
+    Raises:
+      ValueError: a shape does not fit; the message names T, B and D.
     """
-    if dropout_key is not None:
-        raise ValueError("dropout_key was given, but no layer of this network drops units")
-    cell, xs = CELLS[network.cell], jnp.asarray(xs)
+    xs = jnp.asarray(xs)
+    check_inputs(network, xs)
     check_states(state, params.layers)
-    states = []
-    for index, layer in enumerate(params.layers):
-        xs, final = cell.forward(layer, xs, None if state is None else state[index], lengths)
+    T, B = xs.shape[:2]
+    mask = None
+    if lengths is not None:
+        traced = isinstance(lengths, jax.core.Tracer)
+        lengths = lengths if traced else np.asarray(lengths)
+        check_lengths(lengths, T, B, values=not traced)
+        lengths = lengths.astype(int)
+        mask = (jnp.arange(T)[:, None] < jnp.asarray(lengths))[:, :, None]  # (T, B, 1)
+        xs = jnp.where(mask[:, :, 0] if xs.ndim == 2 else mask, xs, 0)
+    ys, states = _forward(network.layers, params.layers, xs, state, lengths, mask, _key(dropout_key))
+    lengths = np.full(B, T) if lengths is None else lengths
+    if network.read == "last":
+        ys = layers.last_step(ys, lengths)
+    elif network.read == "mean":
+        ys = layers.mean_over_steps(ys, lengths)
+    outputs = layers.dense(params.head, ys)
+    return _masked(outputs, mask) if network.read == "steps" else outputs, states
+
+
+def _key(dropout_key):
+    """A typed key of the generator that :mod:`minirnn.random` computes too."""
+    if dropout_key is None:
+        return None
+    dropout_key = jnp.asarray(dropout_key)
+    if jnp.issubdtype(dropout_key.dtype, jax.dtypes.prng_key):
+        return dropout_key
+    if dropout_key.ndim == 0:
+        return jax.random.key(dropout_key, impl="threefry2x32")
+    return jax.random.wrap_key_data(dropout_key, impl="threefry2x32")
+
+
+def _masked(ys, mask):
+    return ys if mask is None else jnp.where(mask, ys, 0)
+
+
+def _forward(descriptions, params, xs, state, lengths, mask, key):
+    """Layers on top of each other; outputs (T, B, width), zero on padding, and states."""
+    states: list[Any] = []
+    for index, (layer, weights) in enumerate(zip(descriptions, params)):
+        start = None if state is None else state[index]
+        layer_key = None if key is None else jax.random.fold_in(key, index)
+        final: Any = ()
+        match layer:
+            case Embedding():
+                xs = layers.embedding(weights, xs)
+            case Convolution():
+                xs = layers.convolution(weights, xs, layer.padding, layer.activation)
+            case Recurrent():
+                xs, final = recurrent.forward(layer, weights, xs, start, lengths, layer_key)
+            case Dropout() if layer_key is not None and layer.rate:
+                scale = recurrent.dropout_scale(layer_key, xs.shape[1:], layer.rate, xs.dtype)
+                xs = layers.dropout(xs, scale)
+            case LayerNorm():
+                xs = layers.layer_norm(weights, xs, layer.epsilon)
+            case Dense():
+                xs = layers.dense(weights, xs, layer.activation)
+            case Residual():
+                inner, final = _forward(layer.layers, weights, xs, start, lengths, mask, layer_key)
+                xs = xs + inner
+        xs = _masked(xs, mask)
         states.append(final)
-    T, B, _ = xs.shape
-    last = jnp.full(B, T - 1) if lengths is None else jnp.asarray(lengths).astype(int) - 1
-    # Where there is no last step the head reads zeros.
-    h = jnp.where((last < 0)[:, None], 0, xs[last, jnp.arange(B)]) if T else jnp.zeros(xs.shape[1:], xs.dtype)  # (B, H)
-    outputs = h @ params.head.W + params.head.b  # (B, O)
-    return outputs, tuple(states)
+    return xs, tuple(states)

@@ -18,7 +18,7 @@ from minirnn.data.windows import inputs_at, targets_at
 from minirnn.models import baselines, metrics, storage
 from minirnn.models.evaluation import Evaluation
 from minirnn.models.training import History, train
-from minirnn.params import Network, init_network
+from minirnn.params import init_network, stack
 
 
 class ParameterError(ValueError):
@@ -185,7 +185,7 @@ class Forecaster:
         self.target_, self.columns_ = table.target, tuple(table.frame.columns)
         self.frequency_, self.units_, self.title_ = table.frequency, dict(table.units), table.title
         self.fitted_params_ = self.get_params()
-        self.network_ = Network(self.cell, self.hidden_size, self.num_layers, horizon)
+        self.network_ = stack(self.cell, self.hidden_size, self.num_layers, horizon)
         self.scaler_ = Scaler.fit(table.frame.to_numpy()[: split.train])
         # What predict() starts from, in this process and after loading.
         self.last_rows_ = table.frame.iloc[-window:]
@@ -357,7 +357,7 @@ class Forecaster:
         )
         linear = baselines.Ridge.fit(_flat(training), _flat(validation)).predict(_flatten(test[0]))
         forecasts = {
-            self.network_.cell: self._forecast(table.frame, origins),
+            self.network_.layers[0].cell: self._forecast(table.frame, origins),
             "last_value": baselines.last_value(y, origins, horizon),
             "seasonal_naive": baselines.seasonal_naive(y, origins, horizon, season),
             "drift": baselines.drift(y, origins, horizon),
@@ -370,7 +370,7 @@ class Forecaster:
         counts = targets_at(known, origins, horizon)
         scale = metrics.mase_scale(y[: split.train], season, known[: split.train])
         return Evaluation(
-            network=self.network_.cell,
+            network=self.network_.layers[0].cell,
             target=self.target_,
             unit=self.units_.get(self.target_, ""),
             horizon=horizon,
@@ -465,7 +465,7 @@ class Forecaster:
             storage.expect(arrays, "linear.intercept", (horizon,)),
             float(description["linear_penalty"]),
         )
-        model.network_ = Network(model.cell, model.hidden_size, model.num_layers, horizon)
+        model.network_ = stack(model.cell, model.hidden_size, model.num_layers, horizon)
         model.members_ = [
             storage.network_from_arrays(f"members.{k}", model.network_, inputs, arrays) for k in range(model.ensemble)
         ]

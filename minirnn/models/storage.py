@@ -15,7 +15,17 @@ from typing import Any
 import numpy as np
 
 from minirnn._version import __version__
-from minirnn.params import GRU_GATES, LSTM_GATES, DenseParams, GRUParams, LSTMParams, Network, NetworkParams, RNNParams
+from minirnn.params import (
+    GRU_GATES,
+    LSTM_GATES,
+    DenseParams,
+    GRUParams,
+    LSTMParams,
+    Network,
+    NetworkParams,
+    RecurrentParams,
+    RNNParams,
+)
 
 FORMAT = 1
 # Kind of model, as written in the file -> the module that defines the class of that name.
@@ -124,10 +134,10 @@ def load(path: str | os.PathLike):
 
 
 def network_to_arrays(prefix: str, params: NetworkParams) -> dict[str, np.ndarray]:
-    """The weights of a network by name: ``{prefix}.layers.0.Wx``, ..., ``{prefix}.head.b``."""
+    """The weights of a stack of recurrent layers by name: ``{prefix}.layers.0.Wx``, ..., ``{prefix}.head.b``."""
     arrays: dict[str, np.ndarray] = {}
     for index, layer in enumerate(params.layers):
-        arrays |= {f"{prefix}.layers.{index}.{name}": value for name, value in layer._asdict().items()}
+        arrays |= {f"{prefix}.layers.{index}.{name}": value for name, value in layer.weights._asdict().items()}
     return arrays | {f"{prefix}.head.{name}": value for name, value in params.head._asdict().items()}
 
 
@@ -143,11 +153,12 @@ def expect(arrays: dict[str, np.ndarray], name: str, shape: tuple[int, ...]) -> 
 
 def network_from_arrays(prefix: str, network: Network, input_size: int, arrays: dict[str, np.ndarray]) -> NetworkParams:
     """The reverse of :func:`network_to_arrays`; takes the arrays that it uses out of ``arrays``."""
-    H, params = network.hidden_size, _PARAMS[network.cell]
-    layers = []
-    for index, D in enumerate([input_size] + [H] * (network.num_layers - 1)):
-        G = _GATES[network.cell]
+    layers, D = [], input_size
+    for index, layer in enumerate(network.layers):
+        H, G, params = layer.hidden_size, _GATES[layer.cell], _PARAMS[layer.cell]
         shapes = {"Wx": (D, G * H), "Wh": (H, G * H), "b": (G * H,), "b_hn": (H,)}
-        layers.append(params(*(expect(arrays, f"{prefix}.layers.{index}.{n}", shapes[n]) for n in params._fields)))
-    W = expect(arrays, f"{prefix}.head.W", (H, network.output_size))
+        weights = params(*(expect(arrays, f"{prefix}.layers.{index}.{n}", shapes[n]) for n in params._fields))
+        layers.append(RecurrentParams(weights, ()))
+        D = H
+    W = expect(arrays, f"{prefix}.head.W", (D, network.output_size))
     return NetworkParams(tuple(layers), DenseParams(W, expect(arrays, f"{prefix}.head.b", (network.output_size,))))

@@ -33,6 +33,7 @@ from minirnn.params.cells import (
     with_hidden,
 )
 from minirnn.params.checks import (
+    check_inputs,
     check_lengths,
     check_sequence,
     check_state,
@@ -54,11 +55,28 @@ from minirnn.params.initialisers import (
     uniform,
 )
 from minirnn.params.networks import (
+    Convolution,
+    ConvolutionParams,
+    Dense,
     DenseParams,
+    Dropout,
+    Embedding,
+    EmbeddingParams,
+    Layer,
+    LayerNorm,
+    LayerNormParams,
     Network,
     NetworkParams,
+    Recurrent,
+    RecurrentParams,
+    Residual,
+    init_convolution,
     init_dense,
+    init_embedding,
+    init_layer,
     init_network,
+    init_recurrent,
+    stack,
 )
 
 __all__ = [name for name in dir() if not name.startswith("_")]

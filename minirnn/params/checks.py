@@ -73,6 +73,19 @@ def check_lengths(lengths: Array, T: int, B: int, values: bool = True) -> None:
         raise ValueError(f"lengths must lie between 0 and T = {T}, got {lengths.min()} to {lengths.max()}")
 
 
+def check_inputs(network: Any, xs: Array) -> None:
+    """Raises a ValueError or TypeError unless xs is what the first layer of a network reads."""
+    if network.layers and hasattr(network.layers[0], "vocabulary_size"):
+        if xs.ndim != 2:
+            raise ValueError(f"xs has shape {tuple(xs.shape)}; expected symbols (T, B), since an Embedding reads them")
+        if xs.dtype.kind not in "iu":
+            raise TypeError(f"xs holds {xs.dtype}; expected integers, since an Embedding reads them")
+        return
+    if xs.ndim != 3:
+        raise ValueError(f"xs has shape {tuple(xs.shape)}; expected time-major (T, B, D)")
+    _check_float(xs, "xs")
+
+
 def check_states(states: Any, layers: tuple[Params, ...]) -> None:
     """Raises a ValueError unless there is one state for each layer of a network, or none at all."""
     if states is not None and len(states) != len(layers):

@@ -32,6 +32,7 @@ def relu(z):
 
 # Name -> (phi, its derivative written in terms of the output h = phi(z)).
 ACTIVATIONS: dict[str, tuple[Callable, Callable]] = {
+    "identity": (lambda z: z, lambda h: np.ones_like(h.real)),
     "tanh": (np.tanh, lambda h: 1.0 - h**2),
     "relu": (relu, lambda h: (h.real > 0).astype(h.real.dtype)),
     "sigmoid": (sigmoid, lambda h: h * (1.0 - h)),

@@ -1,6 +1,9 @@
-"""A stack of recurrent layers and a dense head on the last valid step, in NumPy, forward and backward.
+"""A network in NumPy: layers on top of each other and a dense head, forward and backward.
 
-Dimension letters: T time steps, B batch, D input size, H hidden size, O output size.
+What a layer does stands in :mod:`minirnn.readable.layers` and :mod:`minirnn.readable.recurrent`; here they are put
+together, and padding is kept at zero between them.
+
+Dimension letters: T time steps, B batch, D input size, O output size.
 """
 
 from __future__ import annotations
@@ -9,24 +12,36 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minirnn.params import Array, DenseParams, Network, NetworkParams, check_states
-from minirnn.params import init_network as _init_network
-from minirnn.readable.cells import CELLS
+from minirnn import random
+from minirnn.params import (
+    Array,
+    Convolution,
+    Dense,
+    Dropout,
+    Embedding,
+    LayerNorm,
+    Network,
+    NetworkParams,
+    Recurrent,
+    Residual,
+    check_inputs,
+    check_lengths,
+    check_states,
+    init_network,
+)
+from minirnn.readable import layers, recurrent
+
+init = init_network
 
 
 class Cache(NamedTuple):
     """What :func:`backward` needs from :func:`forward`."""
 
     network: Network
-    layers: list[Any]  # a cell's cache for each layer
-    last: Array  # (B,) index of each sequence's last valid step; -1 where the length is 0
-    h: Array  # (B, H) what the head read
-    head: DenseParams
-
-
-def init(rng, network: Network, input_size: int, dtype=np.float32) -> NetworkParams:
-    """Fresh weights: each layer's and the head's, drawn in that order from one generator."""
-    return _init_network(rng, network, input_size, dtype)
+    mask: Array | None  # (T, B, 1), True on real steps; None where every step is real
+    layers: list[Any]  # a cache for each layer
+    read: Any
+    head: Any
 
 
 def forward(network: Network, params: NetworkParams, xs, state=None, lengths=None, dropout_key=None):
@@ -35,41 +50,118 @@ def forward(network: Network, params: NetworkParams, xs, state=None, lengths=Non
     Args:
       network: the description.
       params: weights.
-      xs: time-major inputs.
-      state: initial state of each layer; None stands for zeros.
-      lengths: integers (B,); the head reads step ``lengths - 1``, and zeros where the length is 0.
-      dropout_key: no layer of this network drops units; only None is accepted.
+      xs: time-major inputs; symbols (T, B) for a network that begins with an Embedding.
+      state: initial state of each layer, as this function returns it (the empty tuple for a layer without one); None
+        stands for zeros, or for the learned states.
+      lengths: integers (B,); past its length a sequence counts for nothing.
+      dropout_key: an integer or a key of :mod:`minirnn.random`; the same key drops the same units in both halves. None
+        drops nothing.
+
+    Returns:
+      Outputs (B, O), or (T, B, O), zero on padding, if the head reads every step; the final states; the cache.
+
+    Raises:
+      ValueError: a shape does not fit; the message names T, B and D.
     """
-    if dropout_key is not None:
-        raise ValueError("dropout_key was given, but no layer of this network drops units")
-    cell, xs = CELLS[network.cell], np.asarray(xs)
+    xs = np.asarray(xs)
+    check_inputs(network, xs)
     check_states(state, params.layers)
-    states, caches = [], []
-    for index, layer in enumerate(params.layers):
-        xs, final, cache = cell.forward(layer, xs, None if state is None else state[index], lengths)
-        states.append(final)
-        caches.append(cache)
-    T, B, _ = xs.shape
-    last = np.full(B, T - 1) if lengths is None else np.asarray(lengths).astype(int) - 1
-    # Where there is no last step the head reads zeros.
-    h = np.where((last < 0)[:, None], 0, xs[last, np.arange(B)]) if T else np.zeros(xs.shape[1:], xs.dtype)  # (B, H)
-    outputs = h @ params.head.W + params.head.b  # (B, O)
-    return outputs, tuple(states), Cache(network, caches, last, h, params.head)
+    T, B = xs.shape[:2]
+    mask = None
+    if lengths is not None:
+        lengths = np.asarray(lengths)
+        check_lengths(lengths, T, B)
+        mask = (np.arange(T)[:, None] < lengths)[:, :, None]  # (T, B, 1)
+        xs = np.where(mask[:, :, 0] if xs.ndim == 2 else mask, xs, 0).astype(xs.dtype)
+    key = random.key(dropout_key) if np.ndim(dropout_key) == 0 and dropout_key is not None else dropout_key
+    ys, states, caches = _forward(network.layers, params.layers, xs, state, lengths, mask, key)
+    lengths = np.full(B, T) if lengths is None else lengths
+    read: Any = None
+    if network.read == "last":
+        ys, read = layers.last_step(ys, lengths)
+    elif network.read == "mean":
+        ys, read = layers.mean_over_steps(ys, lengths)
+    outputs, head = layers.dense(params.head, ys)
+    outputs = _masked(outputs, mask) if network.read == "steps" else outputs
+    return outputs, states, Cache(network, mask, caches, read, head)
 
 
 def backward(doutputs, dstate, cache: Cache):
-    """Doutputs (B, O), dstate (a tuple or None) -> dparams, dxs (T, B, D), dstate0 (a tuple)."""
-    cell = CELLS[cache.network.cell]
-    head = DenseParams(W=cache.h.T @ doutputs, b=doutputs.sum(axis=0))
-    dh = np.where((cache.last < 0)[:, None], 0, doutputs @ cache.head.W.T)  # (B, H)
-    T, (B, H) = len(cache.layers[-1].gates), dh.shape
-    dys = np.zeros((T, B, H), dh.dtype)
-    if T:
-        dys[cache.last, np.arange(B)] = dh  # only the step that the head read
-    dlayers: list[Any] = []
+    """The gradients. Doutputs like the outputs, dstate (a tuple like the state, or None) -> dparams, dxs, dstate0.
+
+    ``dxs`` (T, B, D) is None for symbols.
+    """
+    network, mask, caches, read, head = cache
+    dhead, dys = layers.dense_backward(_masked(doutputs, mask) if network.read == "steps" else doutputs, head)
+    if network.read == "last":
+        dys = layers.last_step_backward(dys, read)
+    elif network.read == "mean":
+        dys = layers.mean_over_steps_backward(dys, read)
+    dlayers, dxs, dstate0 = _backward(network.layers, dys, dstate, mask, caches)
+    return NetworkParams(dlayers, dhead), dxs, dstate0
+
+
+def _masked(ys, mask):
+    return ys if mask is None else np.where(mask, ys, 0)
+
+
+def _forward(descriptions, params, xs, state, lengths, mask, key):
+    """Layers on top of each other; outputs (T, B, width), zero on padding, states, caches."""
+    states: list[Any] = []
+    caches: list[Any] = []
+    for index, (layer, weights) in enumerate(zip(descriptions, params)):
+        start = None if state is None else state[index]
+        layer_key = None if key is None else random.fold_in(key, index)
+        final: Any = ()
+        cache: Any = None
+        match layer:
+            case Embedding():
+                xs, cache = layers.embedding(weights, xs)
+            case Convolution():
+                xs, cache = layers.convolution(weights, xs, layer.padding, layer.activation)
+            case Recurrent():
+                xs, final, cache = recurrent.forward(layer, weights, xs, start, lengths, layer_key)
+            case Dropout() if layer_key is not None and layer.rate:
+                scale = recurrent.dropout_scale(layer_key, xs.shape[1:], layer.rate, xs.real.dtype)
+                xs, cache = layers.dropout(xs, scale)
+            case LayerNorm():
+                xs, cache = layers.layer_norm(weights, xs, layer.epsilon)
+            case Dense():
+                xs, cache = layers.dense(weights, xs, layer.activation)
+            case Residual():
+                inner, final, cache = _forward(layer.layers, weights, xs, start, lengths, mask, layer_key)
+                xs = xs + inner
+        xs = _masked(xs, mask)
+        states.append(final)
+        caches.append(cache)
+    return xs, tuple(states), caches
+
+
+def _backward(descriptions, dys, dstate, mask, caches):
+    """The gradients of layers on top of each other, from the last to the first."""
+    dparams: list[Any] = []
     dstates: list[Any] = []
-    for index in reversed(range(len(cache.layers))):
-        dlayer, dys, dstate0 = cell.backward(dys, None if dstate is None else dstate[index], cache.layers[index])
-        dlayers.insert(0, dlayer)
-        dstates.insert(0, dstate0)
-    return NetworkParams(tuple(dlayers), head), dys, tuple(dstates)
+    for index, layer in reversed(list(enumerate(descriptions))):
+        dfinal = None if dstate is None else dstate[index]
+        dys = _masked(dys, mask)
+        dweights: Any = ()
+        dstart: Any = ()
+        match layer:
+            case Embedding():
+                dweights, dys = layers.embedding_backward(dys, caches[index]), None
+            case Convolution():
+                dweights, dys = layers.convolution_backward(dys, caches[index])
+            case Recurrent():
+                dweights, dys, dstart = recurrent.backward(dys, dfinal, caches[index])
+            case Dropout() if caches[index] is not None:
+                dys = layers.dropout_backward(dys, caches[index])
+            case LayerNorm():
+                dweights, dys = layers.layer_norm_backward(dys, caches[index])
+            case Dense():
+                dweights, dys = layers.dense_backward(dys, caches[index])
+            case Residual():
+                dweights, dinner, dstart = _backward(layer.layers, dys, dfinal, mask, caches[index])
+                dys = dys + dinner
+        dparams.insert(0, dweights)
+        dstates.insert(0, dstart)
+    return tuple(dparams), None if dys is None else _masked(dys, mask), tuple(dstates)

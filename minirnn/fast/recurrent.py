@@ -1,0 +1,65 @@
+"""One recurrent layer of a network, in JAX: one or two directions, recurrent dropout, learned initial state.
+
+Dimension letters: T time steps, B batch, D input size, H hidden size.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from minirnn import random
+from minirnn.fast.cells import CELLS
+from minirnn.params import Directions, Recurrent, RecurrentParams
+
+
+def reverse(xs, lengths):
+    """Turns each sequence around within its length: xs (T, B, ...) -> the same shape; padding stays where it is."""
+    T, B = xs.shape[:2]
+    if lengths is None:
+        return xs[::-1]
+    t = jnp.arange(T)[:, None]
+    return xs[jnp.where(t < lengths, lengths - 1 - t, t), jnp.arange(B)]
+
+
+def dropout_scale(key, shape, rate, dtype):
+    """0 where a unit is dropped, 1 / (1 - rate) where it is kept; the same bits as in the other half."""
+    kept = random.dropout_mask(jax.random.bits(key, shape, "uint32"), rate)
+    return jnp.where(kept, 1 / (1 - rate), 0).astype(dtype)
+
+
+def forward(layer: Recurrent, params: RecurrentParams, xs, state=None, lengths=None, dropout_key=None):
+    """Xs (T, B, D) -> ys (T, B, width), final state.
+
+    Args:
+      layer: the description.
+      params: weights.
+      xs: time-major inputs.
+      state: initial state, ``Directions`` of states if the layer is bidirectional; None stands for the learned one, or
+        for zeros.
+      lengths: integers (B,), or None.
+      dropout_key: a key of ``jax.random``, or None for no recurrent dropout.
+    """
+    cell, B = CELLS[layer.cell], xs.shape[1]
+    directions = params.weights if layer.bidirectional else (params.weights,)
+    if state is None and params.learns_initial_state:
+        state = jax.tree.map(lambda s: jnp.broadcast_to(s, (B, s.shape[-1])), params.initial)
+    states = (None,) * len(directions) if state is None else state if layer.bidirectional else (state,)
+    outputs, finals = [], []
+    for index, (weights, start) in enumerate(zip(directions, states)):
+        scale = None
+        if layer.recurrent_dropout and dropout_key is not None:
+            key = jax.random.fold_in(dropout_key, index)
+            scale = dropout_scale(key, (B, layer.hidden_size), layer.recurrent_dropout, weights.Wh.dtype)
+        options = layer.options if scale is None else {**layer.options, "recurrent_scale": scale}
+        read = xs if index == 0 else reverse(xs, lengths)
+        ys, final = cell.forward(weights, read, start, lengths, **options)
+        outputs.append(ys if index == 0 else reverse(ys, lengths))  # aligned in time
+        finals.append(final)
+    if not layer.bidirectional:
+        return outputs[0], finals[0]
+    if layer.merge == "concat":
+        merged = jnp.concatenate(outputs, axis=-1)  # (T, B, 2H)
+    else:
+        merged = (outputs[0] + outputs[1]) * (1.0 if layer.merge == "sum" else 0.5)  # (T, B, H)
+    return merged, Directions(*finals)
