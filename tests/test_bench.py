@@ -6,9 +6,9 @@ import json
 import numpy as np
 import pytest
 
+from minirnn import convert
 from minirnn.bench import measure, own, peers, table, task
 from minirnn.cli import UsageError, bench
-from minirnn.params import GRU_GATES, gate_block
 
 SHAPE = (4, 6, 3, 5)  # B, T, D, H
 
@@ -89,22 +89,13 @@ def test_torch_computes_the_same_loss_from_the_same_weights(cell):
         layer = layer._replace(b_hn=np.linspace(-0.3, 0.4, layer.b_hn.size, dtype=np.float32))
     ours = own.build(cell, SHAPE, one, start._replace(layer=layer))
     theirs = peers.build("torch", cell, SHAPE, one)
-    load_into_torch(torch, theirs.model, cell, layer, start)
+    load_into_torch(torch, theirs.model, layer, start)
     assert theirs() == pytest.approx(ours(), rel=1e-5)
 
 
-def load_into_torch(torch, model, cell, layer, start) -> None:
-    H = SHAPE[-1]
-    Wx, Wh, b = (np.array(array) for array in layer[:3])
-    b_hh = np.zeros_like(b)
-    if cell == "gru":
-        for array in (Wx, Wh, b):
-            array[..., gate_block("z", GRU_GATES, H)] *= -1  # torch's z is 1 - z
-        b_hh[gate_block("n", GRU_GATES, H)] = layer.b_hn
-    values = {"weight_ih_l0": Wx.T, "weight_hh_l0": Wh.T, "bias_ih_l0": b, "bias_hh_l0": b_hh}
+def load_into_torch(torch, model, layer, start) -> None:
+    model["layer"].load_state_dict({name: torch.from_numpy(a) for name, a in convert.to_torch((layer,)).items()})
     with torch.no_grad():
-        for name, value in values.items():
-            getattr(model["layer"], name).copy_(torch.tensor(value.copy()))
         model["head"].weight.copy_(torch.tensor(start.W.T.copy()))
         model["head"].bias.copy_(torch.tensor(start.b))
 

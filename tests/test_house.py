@@ -19,6 +19,7 @@ GROUND = {"params", "equations", "random", "_version"}
 ARROWS = {
     "equations": {"re", "dataclasses", "collections", "typing"},
     "params": {"numpy", "dataclasses", "collections", "typing", "minirnn"},
+    "convert": {"numpy", "re", "collections", "typing", "params"},
     "random": {"numpy", "math", "operator"},
     "readable": {"numpy", "collections", "functools", "types", "typing", *GROUND},
     "fast": {"numpy", "jax", "optax", "collections", "functools", "types", "typing", *GROUND},
@@ -71,7 +72,8 @@ def test_every_room_is_on_the_plan():
 
 
 @pytest.mark.parametrize(
-    "statement", ["import minirnn", "import minirnn.readable", "import minirnn; minirnn.readable.lstm"]
+    "statement",
+    ["import minirnn", "import minirnn.readable", "import minirnn; minirnn.readable.lstm", "import minirnn.convert"],
 )
 def test_light_imports(statement):
     code = f"{statement}\nimport sys\nprint([m for m in ('jax', 'pandas', 'matplotlib', 'optax') if m in sys.modules])"

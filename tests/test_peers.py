@@ -4,28 +4,20 @@ import numpy as np
 import parity
 import pytest
 
-from minirnn.params import GRU_GATES, gate_block
+from minirnn import convert
 
 pytestmark = pytest.mark.peers
 
 
 def torch_layer(torch, case: parity.Case):
-    """The torch layer that computes the same: weights transposed, our one bias in its first one."""
+    """The torch layer that computes the same."""
     D, H = case.params.Wx.shape[0], case.params.Wh.shape[0]
-    Wx, Wh, b = (np.array(a) for a in case.params[:3])
-    b_hh = np.zeros_like(b)
-    if case.cell == "gru":
-        update = gate_block("z", GRU_GATES, H)  # torch's z is 1 - z
-        for array in (Wx, Wh, b):
-            array[..., update] *= -1
-        b_hh[gate_block("n", GRU_GATES, H)] = case.params.b_hn
     if case.cell == "rnn":
         layer = torch.nn.RNN(D, H, nonlinearity=case.options.get("activation", "tanh"))
     else:
         layer = {"lstm": torch.nn.LSTM, "gru": torch.nn.GRU}[case.cell](D, H)
-    layer = layer.to(torch.float32 if Wx.dtype == np.float32 else torch.float64)
-    for name, value in {"weight_ih_l0": Wx.T, "weight_hh_l0": Wh.T, "bias_ih_l0": b, "bias_hh_l0": b_hh}.items():
-        getattr(layer, name).data = torch.tensor(value.copy())
+    layer = layer.to(torch.float32 if case.params.Wx.dtype == np.float32 else torch.float64)
+    layer.load_state_dict({name: torch.from_numpy(a) for name, a in convert.to_torch((case.params,)).items()})
     return layer
 
 
@@ -46,17 +38,9 @@ def by_torch(torch, case: parity.Case):
     loss = loss + sum((f[0] * torch.tensor(d)).sum() for f, d in zip(finals, parity.named("", case.dstate).values()))
     loss.backward()
     outputs = {"ys": ys.detach().numpy(), **dict(zip(state, (f[0].detach().numpy() for f in finals)))}
-    grads = {
-        "Wx": layer.weight_ih_l0.grad.numpy().T.copy(),
-        "Wh": layer.weight_hh_l0.grad.numpy().T.copy(),
-        "b": layer.bias_ih_l0.grad.numpy().copy(),
-    }
-    if case.cell == "gru":
-        H = case.params.Wh.shape[0]
-        grads["b_hn"] = layer.bias_hh_l0.grad.numpy()[gate_block("n", GRU_GATES, H)]
-        for name in ("Wx", "Wh", "b"):
-            grads[name][..., gate_block("z", GRU_GATES, H)] *= -1
-    grads["xs"] = xs.grad.numpy()
+    theirs = {name: parameter.grad.numpy() for name, parameter in layer.named_parameters()}
+    (dparams,) = convert.from_torch(theirs, case.cell, gradients=True)
+    grads = {**parity.named("", dparams), "xs": xs.grad.numpy()}
     return outputs, {**grads, **{f"state0.{name}": s.grad.numpy()[0] for name, s in state.items()}}
 
 
