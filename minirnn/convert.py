@@ -17,15 +17,16 @@ What differs between the libraries, apart from names and orientation:
   added, so they cannot be told apart: on the way in they are merged into their sum, on the way out the first (the
   input's) carries the sum and the second is zero. The second bias of a GRU's candidate is no such case: it is ``b_hn``.
 - *haiku's LSTM adds 1 to the forget gate* in every step; here that 1 is stored in ``b``. Adding and subtracting it
-  rounds: the forget bias comes back to within one rounding of 1. Every other array comes back bit for bit.
+  rounds: the forget bias comes back to within a rounding of the larger of 1 and itself. Every other array comes back
+  bit for bit.
 - *No bias* is read as a bias of zeros; written it is with ``bias=False``, which refuses biases that are not zero.
 
 *Gradients.* Weights in are w = A v (+ 1), weights out v = B w (- 1), with A and B linear and A B = 1. For a loss of v
 the gradients are dv = A^T dw and dw = B^T dv. Where nothing is merged, A and B only reorder and change signs, so that
 A^T = B and B^T = A: gradients go through the same functions as weights. Of two merged biases each has the whole
 gradient db, which their sum would count twice; and haiku's 1 has no gradient. ``gradients=True`` minds both on the way
-in. On the way out the second bias has the gradient of the first (but in a GRU's candidate), where zero is put here;
-and haiku's forget gate has lost 1.
+in. On the way out the second bias has the gradient of the first (but in a GRU's candidate), where these functions put
+zero; and ``to_haiku`` has taken 1 off the LSTM's forget gate.
 
 Dimension letters: D input size, H hidden size, G gates.
 """
@@ -276,7 +277,8 @@ def from_flax(arrays: Mapping[str, Any], cell: str) -> Params:
       ValueError: flax has no such cell; a name is missing or unknown, or a shape is wrong.
       TypeError: an array does not hold floating point.
     """
-    function, _ = "from_flax", _gates("flax", cell)
+    function = "from_flax"
+    _gates("flax", cell)  # refuses what flax does not have
     given, gates = _flat(function, arrays), _flax_gates(cell)
     kinds = (("i", "kernel"), ("h", "kernel"), (_flax_bias(cell), "bias"))
     kernels, recurrent_kernels, biases = ([f"{part}{gate}/{name}" for gate in gates] for part, name in kinds)
@@ -417,10 +419,8 @@ def from_haiku(arrays: Mapping[str, Any], cell: str, *, gradients: bool = False)
         b[_haiku_forget(len(b))] += 0 if gradients else 1
         return _ours("haiku", cell, w[:D], w[D:], b)
     if cell == "rnn":
-        names, second = (
-            ["vanilla_rnn/linear/w", "vanilla_rnn/linear_1/w", "vanilla_rnn/linear/b"],
-            "vanilla_rnn/linear_1/b",
-        )
+        names = ["vanilla_rnn/linear/w", "vanilla_rnn/linear_1/w", "vanilla_rnn/linear/b"]
+        second = "vanilla_rnn/linear_1/b"
         _check_names(function, given, names, [second])
         names += [second] if second in given else []
     else:
@@ -465,11 +465,11 @@ def _theirs(
 
 def _ours(library: str, cell: str, Wx: Array, Wh: Array, b: Array | None = None, b_hn: Array | None = None) -> Params:
     """Our weights from the library's, which come in its order and sign but in our orientation; no bias is zeros."""
-    order, H = BLOCKS[library][cell], Wh.shape[0]
-    b = np.zeros(Wx.shape[1], Wx.dtype) if b is None else b
-    weights = [_rearranged(array, order, _OURS[cell]) for array in (Wx, Wh, b)]
+    blocks, ours = BLOCKS[library][cell], _OURS[cell]
+    weights = [_rearranged(Wx, blocks, ours), _rearranged(Wh, blocks, ours)]
+    weights.append(np.zeros(Wx.shape[1], Wx.dtype) if b is None else _rearranged(b, blocks, ours))
     if cell == "gru":
-        weights.append(np.zeros(H, Wx.dtype) if b_hn is None else _copy(b_hn))
+        weights.append(np.zeros(Wh.shape[0], Wx.dtype) if b_hn is None else _copy(b_hn))
     return _TYPES[cell](*weights)
 
 
