@@ -236,6 +236,6 @@ def test_descriptions_that_make_no_sense(make, message):
 
 
 def test_a_description_holds_layers_only():
-    with pytest.raises(TypeError, match="Network.layers holds a str; expected Embedding"):
+    with pytest.raises(TypeError, match=r"Network.layers holds a str; expected Embedding"):
         Network(("lstm",))
     assert Network([LayerNorm()]).layers == (LayerNorm(),)  # hashable, for jit
