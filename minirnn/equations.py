@@ -64,6 +64,12 @@ SYMBOLS = {
     r"a_t": ("pre-activations where z is a gate (GRU with two states)", "(B, GH)"),
     r"p": ("prediction, or logits where a softmax or a sigmoid follows", "(..., O)"),
     r"q": ("target", "(..., O)"),
+    r"a": ("raw scale, or raw quantiles a_1 to a_K", "(..., O)"),
+    r"s": ("scale of a distribution", "(..., O)"),
+    r"c": ("raw degrees of freedom", "(..., O)"),
+    r"\nu": ("degrees of freedom", "(..., O)"),
+    r"u": ("error in units of the scale", "(..., O)"),
+    r"\tau": ("level of each quantile", "(K,)"),
     r"w": ("weight or mask of each element", "(..., O)"),
 }
 
@@ -77,6 +83,10 @@ _BPTT = "Werbos 1990, Backpropagation through time"
 _NORM = "Ba et al. 2016, arXiv 1607.06450"
 _DROPOUT = "Srivastava et al. 2014; one mask for each sequence: Gal and Ghahramani 2016, arXiv 1512.05287"
 _LOSS = "textbook definition"
+_SOFTPLUS = "Dugas et al. 2001, Incorporating second-order functional knowledge for better option pricing"
+_GAUSS = "Nix and Weigend 1994, Estimating the mean and variance of the target probability distribution"
+_STUDENT = "Lange, Little and Taylor 1989, Robust statistical modeling using the t distribution"
+_QUANTILES = "Park et al. 2022, Learning quantile functions without quantile crossing, arXiv 2111.06581"
 _ADAM = "Kingma and Ba 2015, arXiv 1412.6980"
 
 _TABLE = [
@@ -205,6 +215,28 @@ _TABLE = [
     ("E6", r"\ell = \log(\sum(\exp(p))) - p_q", "both", _LOSS),
     ("E7", r"\ell = \max(p, 0) - p \odot q + \log(1 + \exp(-|p|))", "both", _LOSS),
     ("E8", r"dp = w \odot \ell'(p) / \sum(w)", "readable", _LOSS),
+    # Label smoothing. Of a softmax q is the row of targets, one at the label, and E6 has sum(q p) where it had p_q. Of
+    # a sigmoid q is the target, and K is 2.
+    ("E9", r"q \leftarrow (1 - \alpha) \odot q + \alpha / K", "both", "Szegedy et al. 2016, arXiv 1512.00567"),
+    # Distributions: p is the mean or the location, s the scale, a and c raw numbers of the head.
+    ("E10", r"s = \log(1 + \exp(a)) + \epsilon", "both", _SOFTPLUS),
+    ("E11", r"\ell = \log(s) + ((p - q) / s)^2 / 2 + \log(2 \odot \pi) / 2", "both", _GAUSS),
+    ("E12", r"dp = w \odot (p - q) / s^2 / \sum(w)", "readable", _GAUSS),
+    ("E13", r"ds = w \odot (1 - ((p - q) / s)^2) / s / \sum(w)", "readable", _GAUSS),
+    ("E14", r"da = ds \odot \sigma(a)", "readable", _SOFTPLUS),
+    ("E15", r"\nu = 2 + \log(1 + \exp(c))", "both", "Salinas et al. 2017, arXiv 1704.04110, with a floor of 2"),
+    ("E16", r"u = (p - q) / s, \quad \ell = \log(\Gamma(\nu / 2)) - \log(\Gamma((\nu + 1) / 2)) "
+     r"+ \log(\pi \odot \nu) / 2 + \log(s) + (\nu + 1) / 2 \odot \log(1 + u^2 / \nu)", "both", _STUDENT),
+    ("E17", r"dp = w \odot (\nu + 1) \odot u / (\nu + u^2) / s / \sum(w)", "readable", _STUDENT),
+    ("E18", r"ds = w \odot \nu \odot (1 - u^2) / (\nu + u^2) / s / \sum(w)", "readable", _STUDENT),
+    ("E19", r"d\nu = w \odot (\psi(\nu / 2) - \psi((\nu + 1) / 2) + \log(1 + u^2 / \nu) "
+     r"+ (1 - u^2) / (\nu + u^2)) / 2 / \sum(w)", "readable", _STUDENT),
+    ("E20", r"dc = d\nu \odot \sigma(c)", "readable", _SOFTPLUS),
+    # Quantiles p_1 to p_K that do not cross, from raw numbers a_1 to a_K.
+    ("E21", r"p_1 = a_1, \quad p_k = p_{k-1} + \log(1 + \exp(a_k))", "both", _QUANTILES),
+    ("E22", r"\ell = \sum(\max(\tau \odot (q - p), (\tau - 1) \odot (q - p))) / K", "both",
+     "Koenker and Bassett 1978, Regression quantiles"),
+    ("E23", r"da_1 = \sum(dp), \quad da_k = \sigma(a_k) \odot \sum(dp_{j \ge k})", "readable", _QUANTILES),
     # Optimisers. eta is the learning rate, d the gradient of one array.
     ("O1", r"d \leftarrow d \odot \min(1, m / \|d\|)", "readable", "Pascanu et al. 2013, arXiv 1211.5063"),
     ("O2", r"v \leftarrow \mu \odot v + d, \quad u = -\eta \odot v", "readable", "Polyak 1964; Sutskever et al. 2013"),
@@ -217,7 +249,8 @@ EQUATIONS = {row[0]: Equation(*row) for row in _TABLE}
 
 _PLAIN = [
     (r"\\mathrm\{(\w+)\}", r"\1"), (r"\\lambda", "λ"),
-    (r"\\sigma", "σ"), (r"\\phi", "φ"), (r"\\delta", "δ"), (r"\\tau", "τ"), (r"\\eta", "η"), (r"\\mu", "μ"),
+    (r"\\sigma", "σ"), (r"\\phi", "φ"), (r"\\delta", "δ"), (r"\\tau", "τ"), (r"\\alpha", "α"), (r"\\pi", "π"),
+    (r"\\nu", "ν"), (r"\\psi", "ψ"), (r"\\Gamma", "Γ"), (r"\\ge", "≥"), (r"\\eta", "η"), (r"\\mu", "μ"),
     (r"\\beta", "β"), (r"\\epsilon", "ε"), (r"\\ell", "ℓ"), (r"\\sum", "Σ"), (r"\\odot", "⊙"), (r"\\top", "ᵀ"),
     (r"\^ᵀ", "ᵀ"), (r"\\leftarrow", "←"), (r"\\quad", " "), (r"\\,", " "), (r"\\sqrt\{([^}]*)\}", r"√(\1)"),
     (r"\\\|", "‖"), (r"\\(tanh|min|max|exp|log)", r"\1"), (r"\{([^{}-]*)\}", r"\1"), (r" +", " "),

@@ -1,5 +1,6 @@
 """The printed equations: numbered once, marked where they are computed, and true of what the code computes."""
 
+import math
 import re
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import minirnn
 from minirnn import readable
 from minirnn.equations import EQUATIONS, SYMBOLS, plain, select
 from minirnn.params import GRU_GATES, GRU_TWO_STATE_GATES, LSTM_GATES, gate_block
-from minirnn.readable import losses, optimizers
+from minirnn.readable import losses, optimizers, special
 from minirnn.readable.activations import ACTIVATIONS, sigmoid
 
 ROOT = Path(minirnn.__file__).parent
@@ -79,11 +80,13 @@ _TRANSLATION = [
     (r"\\sqrt\{([^}]*)\}", r"sqrt(\1)"),
     (r"\\odot", "*"),
     (r"\\,", "@"),
+    (r"_\{j \\ge k\}", "_from_k"),
+    (r"_\{k-1\}", "_below"),
     (r"\\ell'\(p\)", "ell_prime"),
     (r"\\phi'", "dphi"),
     (r"\\sum_t", " "),
     (r"([A-Za-z]+(?:_(?:\w|\{[^}]*\}))*)\^\\top", r"T(\1)"),
-    (r"\\(sigma|tanh|phi|min|max|exp|log|sum|delta|tau|eta|mu|beta|epsilon|ell)", r"\1"),
+    (r"\\(sigma|tanh|phi|min|max|exp|log|sum|delta|tau|alpha|eta|mu|nu|beta|epsilon|ell|pi|psi|Gamma)", r"\1"),
     (r"\^\{([a-z+]+)\}", lambda m: "_" + m[1].replace("+", "next")),
     (r"_\{t-1\}", "_before"),
     (r"_\{(\w+)\}", r"_\1"),
@@ -100,6 +103,7 @@ def python_of(latex: str) -> list[tuple[str, str]]:
 
 FUNCTIONS = {
     "sigma": sigmoid, "tanh": np.tanh, "exp": np.exp, "log": np.log, "sqrt": np.sqrt, "abs": np.abs, "sum": np.sum,
+    "pi": np.pi, "psi": special.digamma, "Gamma": np.vectorize(math.gamma),
     "min": np.minimum, "max": np.maximum, "norm": optimizers.global_norm, "T": np.transpose,
 }  # fmt: skip
 
@@ -255,6 +259,61 @@ def test_softmax_equation_holds(rng):
     logits = rng.standard_normal((1, 4))
     loss, _ = losses.softmax_cross_entropy(logits, np.array([2]))
     assert check("E6", {"p": logits[0], "p_q": logits[0, 2]}, {"ell": loss}) == {"E6"}
+
+
+@pytest.mark.parametrize("name", ["softmax_cross_entropy", "binary_cross_entropy"])
+def test_smoothing_equation_holds(name, rng):
+    """The gradient shows the smoothed target: it is (what the model says - target)."""
+    logits, alpha = rng.standard_normal((1, 4)), 0.3
+    smooth = name == "softmax_cross_entropy"
+    target = np.array([2]) if smooth else rng.uniform(0, 1, (1, 4))
+    _, gradient = getattr(losses, name)(logits, target, label_smoothing=alpha)
+    if smooth:
+        known = {"q": np.eye(4)[2], "K": 4}
+        q = np.exp(logits[0]) / np.exp(logits[0]).sum() - gradient[0]
+    else:
+        known = {"q": target[0], "K": 2}
+        q = sigmoid(logits[0]) - 4 * gradient[0]
+    assert check("E9", {**known, "alpha": alpha}, {"q": q}) == {"E9"}
+
+
+def test_gaussian_equations_hold(rng):
+    raw, q, w = rng.standard_normal((6, 2)), rng.standard_normal(6), rng.uniform(0.5, 2, 6)
+    _, gradient = losses.gaussian_nll(raw, q, w)
+    p, s = losses.gaussian_parameters(raw)
+    one_by_one = np.array([losses.gaussian_nll(raw[k], q[k])[0] for k in range(6)])
+    known = {"p": p, "q": q, "w": w, "a": raw[:, 1], "epsilon": 1e-3}
+    computed = {"s": s, "ell": one_by_one, "dp": gradient[:, 0], "da": gradient[:, 1]}
+    # ds is not returned by the code; it is checked through da.
+    assert check("E10-E14", known, computed) == {"E10", "E11", "E12", "E14"}
+
+
+def test_student_t_equations_hold(rng):
+    raw, q, w = rng.standard_normal((6, 3)), rng.standard_normal(6), rng.uniform(0.5, 2, 6)
+    _, gradient = losses.student_t_nll(raw, q, w)
+    p, s, nu = losses.student_t_parameters(raw)
+    one_by_one = np.array([losses.student_t_nll(raw[k], q[k])[0] for k in range(6)])
+    known = {"p": p, "q": q, "w": w, "a": raw[:, 1], "c": raw[:, 2], "epsilon": 1e-3}
+    computed = {"s": s, "nu": nu, "ell": one_by_one, "dp": gradient[:, 0], "dc": gradient[:, 2]}
+    assert check("E10, E15-E20", known, computed) == {"E10", "E15", "E16", "E17", "E20"}
+    # ds and dnu are checked through da and dc.
+    known |= {"u": (p - q) / s, "nu": nu, "s": s}
+    assert check("E18, E14", known, {"da": gradient[:, 1]}) == {"E14"}
+
+
+def test_quantile_equations_hold(rng):
+    raw, q = rng.standard_normal(4), np.array(0.3)
+    tau = np.array([0.1, 0.4, 0.7, 0.9])
+    loss, gradient = losses.quantile_pinball(raw, q, quantiles=tau)
+    p = losses.monotone_quantiles(raw)
+    for k in range(1, 4):
+        known = {"a_1": raw[0], "a_k": raw[k], "p_below": p[k - 1]}
+        assert check("E21", known, {"p_1": p[0], "p_k": p[k]}) == {"E21"}
+    assert check("E22", {"p": p, "q": q, "tau": tau, "K": 4}, {"ell": loss}) == {"E22"}
+    dp = np.where(p < q, -tau, 1 - tau) / 4
+    for k in range(1, 4):
+        known = {"dp": dp, "dp_from_k": dp[k:], "a_k": raw[k]}
+        assert check("E23", known, {"da_1": gradient[0], "da_k": gradient[k]}) == {"E23"}
 
 
 def test_optimiser_equations_hold(rng):

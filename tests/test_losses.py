@@ -1,5 +1,7 @@
 """Losses: values, hand-derived gradients against the complex step, both halves, masks."""
 
+import math
+
 import jax
 import numpy as np
 import optax
@@ -8,18 +10,28 @@ import pytest
 
 from minirnn.fast import losses as fast
 from minirnn.readable import losses as readable
+from minirnn.readable import special
 
 SHAPE = (5, 3)
+LEVELS = (0.1, 0.6, 0.9)
 # name, options
 REGRESSIONS = [("mse", {}), ("mae", {}), ("huber", {"delta": 0.7}), ("pinball", {"quantile": 0.9})]
-ALL = [*REGRESSIONS, ("softmax_cross_entropy", {}), ("binary_cross_entropy", {})]
-each = pytest.mark.parametrize(("name", "options"), ALL, ids=[name for name, _ in ALL])
+# The last axis of their raw numbers belongs to one target.
+HEADS = [("gaussian_nll", {}), ("student_t_nll", {}), ("quantile_pinball", {"quantiles": LEVELS})]
+ALL = [*REGRESSIONS, ("softmax_cross_entropy", {}), ("binary_cross_entropy", {}), *HEADS]
+SMOOTHED = [(name, {"label_smoothing": 0.2}) for name in ("softmax_cross_entropy", "binary_cross_entropy")]
+ids = lambda cases: ["-".join([name, *options]) for name, options in cases]  # noqa: E731
+each = pytest.mark.parametrize(("name", "options"), ALL + SMOOTHED, ids=ids(ALL + SMOOTHED))
+each_head = pytest.mark.parametrize(("name", "options"), HEADS, ids=ids(HEADS))
 
 
 def example(name, rng):
     prediction = 2 * rng.standard_normal(SHAPE)
     if name == "softmax_cross_entropy":
         return prediction, rng.integers(0, 3, 5), rng.uniform(0.5, 2, 5)
+    if name in dict(HEADS):
+        parts = 2 if name == "gaussian_nll" else 3
+        return 2 * rng.standard_normal((*SHAPE, parts)), rng.standard_normal(SHAPE), rng.uniform(0.5, 2, SHAPE)
     target = rng.uniform(0, 1, SHAPE) if name == "binary_cross_entropy" else rng.standard_normal(SHAPE)
     return prediction, target, rng.uniform(0.5, 2, SHAPE)
 
@@ -182,3 +194,249 @@ def test_a_class_may_be_masked_by_minus_infinity():
     np.testing.assert_allclose(loss, np.log1p(np.exp(-1)))
     assert gradient[0, 1] == 0
     np.testing.assert_allclose(fast.softmax_cross_entropy(logits, np.array([2])), loss, rtol=1e-6)
+
+
+# ---------------------------------------------------------------- label smoothing
+
+
+@pytest.mark.filterwarnings("error")
+def test_smoothing_spares_masked_classes(rng, x64):
+    """Three of four classes are open: loss and gradient are those of the three alone, in both halves."""
+    logits, labels = rng.standard_normal((5, 4)), np.array([0, 1, 3, 1, 0])
+    logits[:, 2] = -np.inf
+    loss, gradient = readable.softmax_cross_entropy(logits, labels, label_smoothing=0.3)
+    alone, dalone = readable.softmax_cross_entropy(logits[:, [0, 1, 3]], labels - labels // 3, label_smoothing=0.3)
+    assert loss == pytest.approx(alone, rel=1e-14)
+    np.testing.assert_allclose(gradient[:, [0, 1, 3]], dalone, rtol=1e-13)
+    assert not gradient[:, 2].any()
+    fast_loss, fast_gradient = jax.value_and_grad(fast.softmax_cross_entropy)(logits, labels, label_smoothing=0.3)
+    assert float(fast_loss) == pytest.approx(loss, rel=1e-14)
+    np.testing.assert_allclose(fast_gradient, gradient, rtol=1e-12, atol=1e-16)
+
+
+@pytest.mark.parametrize("half", [readable, fast], ids=["readable", "fast"])
+def test_smoothing_at_the_edges(half):
+    masked = np.array([[0.0, -np.inf, 1.0]])
+    for alpha in (0.0, 0.1):  # a label on a masked class cannot happen
+        loss = half.softmax_cross_entropy(masked, np.array([1]), label_smoothing=alpha)
+        assert np.ravel(loss[0] if half is readable else loss)[0] == np.inf
+    for name, target in (("softmax_cross_entropy", np.array([0])), ("binary_cross_entropy", np.zeros((1, 3)))):
+        for wrong in (-0.1, 1.0, np.nan):
+            with pytest.raises(ValueError, match=r"label_smoothing is .*; expected at least 0 and below 1"):
+                getattr(half, name)(np.zeros((1, 3)), target, label_smoothing=wrong)
+        loss = getattr(half, name)(np.zeros((1, 3), np.float32), target.astype(int), label_smoothing=np.float64(0.1))
+        assert np.asarray(loss[0] if half is readable else loss).dtype == np.float32
+
+
+def test_smoothing_has_its_known_values(rng):
+    logits, labels, _ = example("softmax_cross_entropy", rng)
+    log_p = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    by_hand = -(0.8 * log_p[np.arange(5), labels] + 0.2 * log_p.mean(axis=1)).mean()
+    assert readable.softmax_cross_entropy(logits, labels, label_smoothing=0.2)[0] == pytest.approx(by_hand, rel=1e-14)
+    expected = readable.binary_cross_entropy(logits, np.full(SHAPE, 0.9))[0]
+    assert readable.binary_cross_entropy(logits, np.ones(SHAPE), label_smoothing=0.2)[0] == pytest.approx(expected)
+
+
+# ---------------------------------------------------------------- distributions and quantiles
+
+
+@each_head
+def test_the_heads_agree_in_float32(name, options, rng):
+    raw, target, weight = (a.astype(np.float32) for a in example(name, rng))
+    before = raw.copy(), target.copy(), weight.copy()
+    loss, gradient = getattr(readable, name)(raw, target, weight, **options)
+    fast_loss, fast_gradient = jax.value_and_grad(getattr(fast, name))(raw, target, weight, **options)
+    assert (loss.dtype, gradient.dtype, fast_gradient.dtype) == (np.float32, np.float32, np.float32)
+    assert parity.relative_error(fast_loss, loss) < 1e-5
+    for part in range(raw.shape[-1]):
+        assert parity.relative_error(fast_gradient[..., part], gradient[..., part]) < 1e-5
+    np.testing.assert_equal((raw, target, weight), before)
+
+
+@each_head
+def test_every_raw_number_has_the_gradient_of_the_complex_step(name, options, rng, x64):
+    """Part by part, and where a raw number is zero: the kink of a naive softplus."""
+    raw, target, weight = example(name, rng)
+    raw[0] = 0
+    _, gradient = getattr(readable, name)(raw, target, weight, **options)
+    fast_gradient = jax.grad(getattr(fast, name))(raw, target, weight, **options)
+    for part in range(raw.shape[-1]):
+        exact = np.zeros(SHAPE)
+        for index in np.ndindex(SHAPE):
+            moved = raw.astype(complex)
+            moved[(*index, part)] += 1e-30j
+            exact[index] = getattr(readable, name)(moved, target, weight, **options)[0].imag / 1e-30
+        assert parity.relative_error(gradient[..., part], exact) < 1e-12
+        assert parity.relative_error(fast_gradient[..., part], exact) < 1e-10
+
+
+@pytest.mark.filterwarnings("error")
+@each_head
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_extreme_raw_numbers_give_finite_losses_and_gradients(name, options, dtype, x64):
+    parts = 2 if name == "gaussian_nll" else 3
+    values = np.array([-100, -30, -1, 0, 1, 30, 100], dtype)
+    raw = np.stack(np.meshgrid(*[values] * parts), axis=-1).reshape(-1, parts)
+    raw = np.concatenate([raw, raw])
+    target = np.repeat(np.array([-100, 100.0], dtype), len(raw) // 2)
+    loss, gradient = getattr(readable, name)(raw, target, **options)
+    assert np.isfinite(loss)
+    assert np.isfinite(gradient).all()
+    fast_loss, fast_gradient = jax.value_and_grad(getattr(fast, name))(raw, target, **options)
+    assert fast_loss.dtype == fast_gradient.dtype == loss.dtype == gradient.dtype == dtype
+    bound = 1e-5 if dtype == np.float32 else 1e-10
+    assert parity.relative_error(fast_loss, loss) < bound
+    assert parity.relative_error(fast_gradient, gradient) < bound
+
+
+def test_a_small_scale_still_learns_in_float32():
+    """The slope of the softplus at -20 is 2e-9, not 0: far from the target the scale must be able to grow again."""
+    raw, target = np.array([[0.0, -20.0]], np.float32), np.array([1.0], np.float32)
+    _, gradient = readable.gaussian_nll(raw, target)
+    assert gradient[0, 1] == pytest.approx(-np.exp(-20) * 1e9, rel=1e-2)
+    np.testing.assert_allclose(jax.grad(fast.gaussian_nll)(raw, target), gradient, rtol=1e-5)
+
+
+def test_parameters_are_those_of_the_losses(rng, x64):
+    raw, target, _ = example("student_t_nll", rng)
+    for half in (readable, fast):
+        mean, scale = (np.asarray(a) for a in half.gaussian_parameters(raw[..., :2]))
+        np.testing.assert_array_equal(mean, raw[..., 0])
+        np.testing.assert_allclose(scale, np.log1p(np.exp(raw[..., 1])) + 1e-3, rtol=1e-14)
+        location, scale_t, freedom = (np.asarray(a) for a in half.student_t_parameters(raw))
+        np.testing.assert_array_equal((location, scale_t), (mean, scale))
+        np.testing.assert_allclose(freedom, 2 + np.log1p(np.exp(raw[..., 2])), rtol=1e-14)
+        narrow = [np.asarray(a).dtype for a in half.student_t_parameters(raw.astype(np.float32))]
+        assert narrow == [np.float32] * 3
+    expected = np.mean(np.log(2 * np.pi * scale**2) / 2 + (target - mean) ** 2 / (2 * scale**2))
+    assert readable.gaussian_nll(raw[..., :2], target)[0] == pytest.approx(expected, rel=1e-14)
+    # Many degrees of freedom are a Gaussian.
+    raw[..., 1:] = 1, 1e7
+    assert readable.student_t_nll(raw, target)[0] == pytest.approx(readable.gaussian_nll(raw[..., :2], target)[0], 1e-6)
+
+
+def test_quantiles_never_cross(rng):
+    raw = (10.0 ** rng.uniform(-4, 2, (200, 50)) * rng.choice([-1, 1], (200, 50))).astype(np.float32)
+    ours = readable.monotone_quantiles(raw)
+    theirs = np.asarray(jax.jit(fast.monotone_quantiles)(raw))
+    for quantiles in (ours, theirs):
+        assert quantiles.dtype == np.float32
+        assert (np.diff(quantiles, axis=-1) >= 0).all()
+        np.testing.assert_array_equal(quantiles[:, 0], raw[:, 0])
+    np.testing.assert_allclose(theirs, ours, rtol=1e-5, atol=1e-4)
+
+
+def test_quantile_pinball_is_the_mean_of_pinballs(rng):
+    raw, target, weight = example("quantile_pinball", rng)
+    quantiles = readable.monotone_quantiles(raw)
+    each = [readable.pinball(quantiles[..., k], target, weight, quantile=level)[0] for k, level in enumerate(LEVELS)]
+    loss, _ = readable.quantile_pinball(raw, target, weight, quantiles=LEVELS)
+    assert loss == pytest.approx(np.mean(each), rel=1e-14)
+
+
+@pytest.mark.parametrize("half", [readable, fast], ids=["readable", "fast"])
+def test_a_quantile_on_its_target_has_no_gradient(half, x64):
+    raw, target = np.array([[1.0, -2.0]]), np.array([1.0])
+    _, exact = readable.quantile_pinball(raw, target, quantiles=(0.2, 0.7))
+    gradient = jax.grad(half.quantile_pinball)(raw, target, quantiles=(0.2, 0.7)) if half is fast else exact
+    # Only the upper one is off: too high by its step, at the price of 1 - 0.7 for one of two levels.
+    np.testing.assert_allclose(gradient, [[0.15, 0.15 / (1 + np.exp(2))]], rtol=1e-14)
+
+
+@pytest.mark.parametrize("half", [readable, fast], ids=["readable", "fast"])
+def test_heads_of_wrong_shape_are_named(half):
+    with pytest.raises(ValueError, match=r"raw has shape \(5, 3\); expected \(..., 2\): mean, raw scale"):
+        half.gaussian_nll(np.zeros((5, 3)), np.zeros(5))
+    with pytest.raises(ValueError, match=r"raw has shape \(5, 2\); expected \(..., 3\): location, raw scale, raw deg"):
+        half.student_t_parameters(np.zeros((5, 2)))
+    with pytest.raises(ValueError, match=r"raw has shape \(5, 3\), target \(5, 1\); expected \(..., 3\) and \(...\)"):
+        half.student_t_nll(np.zeros((5, 3)), np.zeros((5, 1)))
+    with pytest.raises(ValueError, match=r"expected \(..., 3\): quantile 0.1, quantile 0.6, quantile 0.9"):
+        half.quantile_pinball(np.zeros((5, 2)), np.zeros(5), quantiles=LEVELS)
+    with pytest.raises(ValueError, match=r"raw has shape \(5, 0\); expected \(..., K\)"):
+        half.monotone_quantiles(np.zeros((5, 0)))
+    for wrong in ((0.5, 0.1), (0.5, 0.5), (0.0, 0.5), (0.5, 1.0), 0.5, (0.1, np.nan)):
+        with pytest.raises(ValueError, match="expected levels between 0 and 1, ascending"):
+            half.quantile_pinball(np.zeros((5, 2)), np.zeros(5), quantiles=wrong)
+    for function in (half.gaussian_parameters, half.monotone_quantiles):
+        with pytest.raises(TypeError, match=r"raw holds int\d+; expected floating point"):
+            function(np.zeros((5, 2), int))
+
+
+def test_fitting_recovers_the_distribution():
+    """Gradient descent on one set of raw numbers finds what the data were drawn from."""
+    rng = np.random.default_rng(3)
+    draws = {
+        "gaussian_nll": 1.5 + 0.4 * rng.standard_normal(4000),
+        "student_t_nll": 1.5 + 0.4 * rng.standard_t(4, 4000),
+        "quantile_pinball": 1.5 + 0.4 * rng.standard_normal(4000),
+    }
+    fitted = {}
+    for name, options in HEADS:
+        raw = np.zeros(2 if name == "gaussian_nll" else 3)
+        for step in range(400):
+            rows = np.broadcast_to(raw, (4000, len(raw)))
+            raw = raw - 2 / (1 + step / 50) * getattr(readable, name)(rows, draws[name], **options)[1].sum(axis=0)
+        fitted[name] = raw
+    np.testing.assert_allclose(readable.gaussian_parameters(fitted["gaussian_nll"]), (1.5, 0.4), atol=0.02)
+    np.testing.assert_allclose(readable.student_t_parameters(fitted["student_t_nll"])[:2], (1.5, 0.4), atol=0.03)
+    expected = np.quantile(draws["quantile_pinball"], LEVELS)
+    np.testing.assert_allclose(readable.monotone_quantiles(fitted["quantile_pinball"]), expected, atol=0.02)
+
+
+# ---------------------------------------------------------------- special functions
+
+
+def test_gamma_functions_are_accurate():
+    x = np.concatenate([np.linspace(0.01, 30, 3001), np.logspace(-3, 12, 500)])
+    for ours, other in ((special.gammaln, math.lgamma), (special.digamma, None)):
+        values = ours(x)
+        if other:
+            expected = np.array([other(v) for v in x])
+            assert (np.abs(values - expected) / np.maximum(1, np.abs(expected))).max() < 2e-14
+        assert ours(x.astype(np.float32)).dtype == np.float32
+        assert ours((x + 0j).astype(np.complex64)).dtype == np.complex64
+    # digamma is the derivative of gammaln, has its known values, and obeys its recurrence and duplication.
+    slope = special.gammaln(x + 1e-30j).imag / 1e-30
+    np.testing.assert_allclose(special.digamma(x), slope, rtol=1e-13, atol=1e-14)
+    np.testing.assert_allclose(special.digamma(np.array([1, 0.5])), -np.euler_gamma - np.array([0, 2 * np.log(2)]))
+    x = x[x < 1e6]
+    np.testing.assert_allclose(special.digamma(x + 1), special.digamma(x) + 1 / x, rtol=1e-13, atol=1e-13)
+    double = (special.digamma(x) + special.digamma(x + 0.5)) / 2 + np.log(2)
+    np.testing.assert_allclose(special.digamma(2 * x), double, rtol=1e-13, atol=1e-13)
+
+
+@pytest.mark.filterwarnings("error")
+def test_softplus_keeps_its_digits():
+    x = np.array([-700, -100, -20, -1, 0, 1, 20, 100, 700.0])
+    np.testing.assert_allclose(special.softplus(x), np.logaddexp(x, 0), rtol=1e-15)
+    np.testing.assert_allclose(special.softplus_slope(x), np.exp(x - np.logaddexp(x, 0)), rtol=1e-13)
+    np.testing.assert_allclose(special.softplus_slope(x[1:]), special.softplus(x[1:] + 1e-30j).imag / 1e-30, rtol=1e-14)
+    assert special.softplus(np.float32(-20) * np.ones(2, np.float32)).dtype == np.float32
+
+
+# ---------------------------------------------------------------- PyTorch
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize(
+    ("name", "options"), [*SMOOTHED[:1], *HEADS[:2]], ids=["softmax_cross_entropy", "gaussian_nll", "student_t_nll"]
+)
+def test_torch_gives_the_same(name, options, rng):
+    torch = pytest.importorskip("torch")
+    raw, target, weight = example(name, rng)
+    loss, gradient = getattr(readable, name)(raw, target, weight, **options)
+    x, y = torch.tensor(raw, requires_grad=True), torch.tensor(target)
+    softplus = torch.nn.functional.softplus
+    if name == "softmax_cross_entropy":
+        losses = torch.nn.CrossEntropyLoss(reduction="none", **options)(x, y)
+    elif name == "gaussian_nll":
+        variance = (softplus(x[..., 1]) + 1e-3) ** 2
+        losses = torch.nn.GaussianNLLLoss(full=True, reduction="none")(x[..., 0], y, variance)
+    else:
+        student = torch.distributions.StudentT(2 + softplus(x[..., 2]), x[..., 0], softplus(x[..., 1]) + 1e-3)
+        losses = -student.log_prob(y)
+    theirs = (losses * torch.tensor(weight)).sum() / weight.sum()
+    theirs.backward()
+    assert loss == pytest.approx(theirs.item(), rel=1e-12)
+    assert parity.relative_error(gradient, x.grad.numpy()) < 1e-12

@@ -9,8 +9,16 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.nn import softplus
+from jax.scipy.special import gammaln
 
 from minirnn.equations import numbered
+
+# epsilon of E10: the smallest scale of a distribution, for targets of about unit variance. It bounds the gradients
+# where the errors vanish. The variance floor of torch.nn.GaussianNLLLoss, 1e-6, is its square.
+_SCALE_FLOOR = 1e-3
+_LOG_2PI = float(np.log(2 * np.pi))  # a Python number widens no float32
 
 
 def _clean(array, weight):
@@ -41,6 +49,44 @@ def _elementwise(prediction, target, weight):
 def _check_float(prediction, name):
     if prediction.dtype.kind in "biu":
         raise TypeError(f"{name} holds {prediction.dtype}; expected floating point")
+
+
+def _smoothing(label_smoothing):
+    if not 0 <= label_smoothing < 1:
+        raise ValueError(f"label_smoothing is {label_smoothing}; expected at least 0 and below 1")
+    return float(label_smoothing)
+
+
+def _check_raw(raw, parts):
+    """The raw numbers of a head as an array, if its last axis holds the named parts."""
+    raw = jnp.asarray(raw)
+    if raw.ndim == 0 or raw.shape[-1] != len(parts):
+        raise ValueError(f"raw has shape {raw.shape}; expected (..., {len(parts)}): {', '.join(parts)}")
+    _check_float(raw, "raw")
+    return raw
+
+
+def _head(raw, target, weight):
+    """Raw numbers (..., P) and targets (...), with zeros where the weight is zero."""
+    target = jnp.asarray(target)
+    if raw.shape[:-1] != target.shape:
+        raise ValueError(f"raw has shape {raw.shape}, target {target.shape}; expected (..., {raw.shape[-1]}) and (...)")
+    if target.dtype.kind in "biu":
+        target = target.astype(raw.dtype)
+    if weight is None:
+        return raw, target
+    weight = jnp.broadcast_to(weight, target.shape)
+    return jnp.where((weight != 0)[..., None], raw, 0), _clean(target, weight)
+
+
+def _levels(quantiles):
+    """The levels of quantiles (K,), in float64."""
+    levels = np.asarray(quantiles, np.float64)
+    if levels.ndim != 1 or not (np.diff(levels, prepend=0.0, append=1.0) > 0).all():
+        raise ValueError(
+            f"quantiles are {quantiles}; expected levels between 0 and 1, ascending, as in (0.1, 0.5, 0.9)"
+        )
+    return levels
 
 
 @numbered("E1, E2")
@@ -74,17 +120,27 @@ def pinball(prediction, target, weight=None, *, quantile: float = 0.5):
     """
     p, q = _elementwise(prediction, target, weight)
     tau = jnp.broadcast_to(jnp.asarray(quantile, p.dtype), p.shape)
-    slope = jnp.where(p < q, -tau, jnp.where(p > q, 1 - tau, 0))
-    return _mean(slope * (p - q), weight)  # E5
+    return _mean(_pinball_slope(p, q, tau) * (p - q), weight)  # E5
 
 
-@numbered("E1, E6")
-def softmax_cross_entropy(logits, labels, weight=None):
+def _pinball_slope(p, q, tau):
+    """The derivative of E5, zero at p = q; times p - q it is E5 itself."""
+    return jnp.where(p < q, -tau, jnp.where(p > q, 1 - tau, 0))
+
+
+@numbered("E1, E6, E9")
+def softmax_cross_entropy(logits, labels, weight=None, *, label_smoothing: float = 0.0):
     """Cross-entropy of a softmax: logits (..., K), integer labels (...) -> loss.
 
     ``weight`` broadcasts to the labels; where it is zero the label may be any number. Elsewhere a label outside 0 to
     K - 1 makes the loss NaN.
+
+    ``label_smoothing`` alpha (at least 0, below 1) moves that part of the target from the label to all K classes alike.
+    A class with the logit -inf is masked: it gets none of it (K counts the others), adds nothing to the loss and has no
+    gradient. (PyTorch smooths masked classes too, which makes its loss infinite.) If the label itself is masked, the
+    loss is infinite, smoothed or not.
     """
+    alpha = _smoothing(label_smoothing)
     logits, labels = jnp.asarray(logits), jnp.asarray(labels)
     if logits.shape[:-1] != labels.shape:
         raise ValueError(f"logits have shape {logits.shape}, labels {labels.shape}; expected (..., K) and (...)")
@@ -99,13 +155,105 @@ def softmax_cross_entropy(logits, labels, weight=None):
     labels = _clean(labels, weight)
     inside = (labels >= 0) & (labels < logits.shape[-1])
     chosen = jnp.take_along_axis(logits, jnp.where(inside, labels, 0)[..., None], axis=-1)[..., 0]
-    chosen = jnp.where(inside, chosen, jnp.nan)  # compiled code cannot raise
-    return _mean(jax.nn.logsumexp(logits, axis=-1) - chosen, weight)  # E6
+    picked = jnp.where(inside, chosen, jnp.nan)  # compiled code cannot raise
+    if alpha:
+        visible = ~jnp.isneginf(logits)
+        average = jnp.where(visible, logits, 0).sum(axis=-1) / visible.sum(axis=-1).astype(logits.dtype)
+        picked = (1 - alpha) * picked + alpha * average  # E9
+    return _mean(jax.nn.logsumexp(logits, axis=-1) - picked, weight)  # E6
 
 
-@numbered("E1, E7")
-def binary_cross_entropy(logits, target, weight=None):
-    """Cross-entropy of a sigmoid: logits and target in [0, 1] (...) -> loss."""
+@numbered("E1, E7, E9")
+def binary_cross_entropy(logits, target, weight=None, *, label_smoothing: float = 0.0):
+    """Cross-entropy of a sigmoid: logits and target in [0, 1] (...) -> loss.
+
+    ``label_smoothing`` alpha (at least 0, below 1) moves the targets towards 1/2: E9 with K = 2 classes.
+    """
+    alpha = _smoothing(label_smoothing)
     p, q = _elementwise(logits, target, weight)
+    q = (1 - alpha) * q + alpha / 2  # E9
     # logaddexp(p, 0) is max(p, 0) + log(1 + exp(-|p|)), with the right derivative at p = 0 too.
     return _mean(jnp.logaddexp(p, 0) - p * q, weight)  # E7
+
+
+@numbered("E10")
+def gaussian_parameters(raw):
+    """What a head's raw numbers (..., 2) say of a Gaussian: mean (...), scale (...), the standard deviation.
+
+    The first number is the mean as it is. The second is the raw scale a of E10, with epsilon = 0.001: standardise the
+    targets, as ``Forecaster`` does.
+    """
+    raw = _check_raw(raw, ("mean", "raw scale"))
+    return raw[..., 0], softplus(raw[..., 1]) + _SCALE_FLOOR  # E10
+
+
+@numbered("E1, E10, E11")
+def gaussian_nll(raw, target, weight=None):
+    """Negative log-likelihood of a Gaussian: raw (..., 2), target (...) -> loss.
+
+    ``raw`` holds what :func:`gaussian_parameters` takes; ``weight`` broadcasts to the target.
+
+    ``torch.nn.GaussianNLLLoss`` takes the variance, and leaves log(2 pi)/2 out unless ``full=True``.
+    """
+    raw, q = _head(_check_raw(raw, ("mean", "raw scale")), target, weight)
+    p, s = gaussian_parameters(raw)
+    u = (p - q) / s
+    return _mean(jnp.log(s) + u**2 / 2 + _LOG_2PI / 2, weight)  # E11
+
+
+@numbered("E10, E15")
+def student_t_parameters(raw):
+    """What a head's raw numbers (..., 3) say of a Student t: location, scale and degrees of freedom, (...) each.
+
+    The first number is the location as it is, the second the raw scale a of E10 with epsilon = 0.001, the third the raw
+    degrees of freedom c of E15: always above 2, so that the variance scale**2 freedom / (freedom - 2) is finite.
+    """
+    raw = _check_raw(raw, ("location", "raw scale", "raw degrees of freedom"))
+    scale = softplus(raw[..., 1]) + _SCALE_FLOOR  # E10
+    freedom = 2 + softplus(raw[..., 2])  # E15
+    return raw[..., 0], scale, freedom
+
+
+@numbered("E1, E10, E15, E16")
+def student_t_nll(raw, target, weight=None):
+    """Negative log-likelihood of a Student t: raw (..., 3), target (...) -> loss.
+
+    Errors far out cost their logarithm instead of their square: for targets with outliers. ``raw`` holds what
+    :func:`student_t_parameters` takes; ``weight`` broadcasts to the target.
+    """
+    raw, q = _head(_check_raw(raw, ("location", "raw scale", "raw degrees of freedom")), target, weight)
+    p, s, nu = student_t_parameters(raw)
+    u = (p - q) / s  # E16
+    log1p = jnp.log1p(u**2 / nu)
+    gammas = gammaln(nu / 2) - gammaln((nu + 1) / 2)
+    return _mean(gammas + jnp.log(np.pi * nu) / 2 + jnp.log(s) + (nu + 1) / 2 * log1p, weight)  # E16
+
+
+@numbered("E21")
+def monotone_quantiles(raw):
+    """Quantiles that never cross, from a head's raw numbers: raw (..., K) -> quantiles (..., K), ascending.
+
+    The first raw number is the lowest quantile as it is; each further one is a step upwards through a softplus.
+    """
+    raw = jnp.asarray(raw)
+    if raw.ndim == 0 or raw.shape[-1] == 0:
+        raise ValueError(f"raw has shape {raw.shape}; expected (..., K): one number for each quantile")
+    _check_float(raw, "raw")
+    levels, steps = [raw[..., 0]], softplus(raw[..., 1:])
+    for k in range(steps.shape[-1]):  # one after the other: a parallel sum may round two of them the wrong way round
+        levels.append(levels[-1] + steps[..., k])  # E21
+    return jnp.stack(levels, axis=-1)
+
+
+@numbered("E1, E21, E22")
+def quantile_pinball(raw, target, weight=None, *, quantiles):
+    """Pinball loss of :func:`monotone_quantiles`, its mean over the levels: raw (..., K), target (...) -> loss.
+
+    ``quantiles`` are the K levels, ascending between 0 and 1, as in ``quantiles=(0.1, 0.5, 0.9)``; ``weight``
+    broadcasts to the target. Where a quantile meets the target its gradient is zero.
+    """
+    tau = _levels(quantiles)
+    raw, q = _head(_check_raw(raw, [f"quantile {level:g}" for level in tau]), target, weight)
+    p, q, K = monotone_quantiles(raw), q[..., None], len(tau)
+    slope = _pinball_slope(p, q, jnp.asarray(tau, p.dtype))
+    return _mean((slope * (p - q)).sum(axis=-1) / K, weight)  # E22
