@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 _SHIFT = 8  # the series below are used at real parts of 8 and more
-_BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510)  # B_2, B_4, ..., B_16
+_BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6)  # B_2, B_4, ..., B_14
 
 
 def softplus(z):
