@@ -11,8 +11,17 @@ import pytest
 import minirnn
 from minirnn import readable
 from minirnn.equations import EQUATIONS, SYMBOLS, plain, select
-from minirnn.params import GRU_GATES, GRU_TWO_STATE_GATES, LSTM_GATES, gate_block
-from minirnn.readable import losses, optimizers, special
+from minirnn.params import (
+    GRU_GATES,
+    GRU_TWO_STATE_GATES,
+    LSTM_GATES,
+    ConvolutionParams,
+    DenseParams,
+    EmbeddingParams,
+    LayerNormParams,
+    gate_block,
+)
+from minirnn.readable import layers, losses, optimizers, special
 from minirnn.readable.activations import ACTIVATIONS, sigmoid
 
 ROOT = Path(minirnn.__file__).parent
@@ -31,6 +40,7 @@ FILES = {
     "S": "lstm_single_state.py",
     "B": "gru_reset_before.py",
     "T": "gru_two_state.py",
+    "V": "layers.py",
     "P": "engine.py",
     "E": "losses.py",
     "O": "optimizers.py",
@@ -51,7 +61,7 @@ def test_a_number_stands_on_the_line_that_computes_it(number):
 
 
 @pytest.mark.parametrize(
-    "number", [n for n, e in EQUATIONS.items() if re.match(r"d?[a-z]_t =", e.latex) and n not in SPLIT]
+    "number", [n for n, e in EQUATIONS.items() if re.match(r"d?[a-z]_t =", e.latex) and n not in SPLIT and n[0] != "V"]
 )
 @pytest.mark.parametrize("half", ["readable", "fast"])
 def test_the_marked_line_assigns_what_the_equation_defines(number, half):
@@ -73,6 +83,8 @@ def test_no_comment_cites_a_number_that_does_not_exist():
 # ---------------------------------------------------------------- evaluating the LaTeX
 
 _TRANSLATION = [
+    (r"\\mathrm\{mean\}", "mean"),
+    (r"\\lambda", "rate"),
     (r"\\quad", ";"),
     (r"\\leftarrow", "="),
     (r"\\\|d\\\|", "norm(d)"),
@@ -104,7 +116,7 @@ def python_of(latex: str) -> list[tuple[str, str]]:
 FUNCTIONS = {
     "sigma": sigmoid, "tanh": np.tanh, "exp": np.exp, "log": np.log, "sqrt": np.sqrt, "abs": np.abs, "sum": np.sum,
     "pi": np.pi, "psi": special.digamma, "Gamma": np.vectorize(math.gamma),
-    "min": np.minimum, "max": np.maximum, "norm": optimizers.global_norm, "T": np.transpose,
+    "min": np.minimum, "max": np.maximum, "norm": optimizers.global_norm, "T": np.transpose, "mean": np.mean,
 }  # fmt: skip
 
 
@@ -229,6 +241,75 @@ def test_gru_two_state_equations_hold():
     assert check("T1-T16", known, computed) == {e.id for e in select("T1-T16")} - {"T7"}
     products = {k: v for k, v in computed.items() if k != "dh_next_before"}
     assert check("P2-P5", known, products) == {"P2", "P3", "P4", "P5"}
+
+
+def test_layer_equations_hold(rng):
+    """Normalisation, dropout, mean and dense map: one step (row vectors)."""
+    D, O = 4, 3
+    x, dy, g, b = (rng.standard_normal((1, 1, D)) for _ in range(4))
+    y, (_, n, r) = layers.layer_norm(LayerNormParams(g[0, 0], b[0, 0]), x, 1e-3)
+    _, dx = layers.layer_norm_backward(dy, (LayerNormParams(g[0, 0], b[0, 0]), n, r))
+    known = {"x": x, "dy": dy, "g": g, "b": b, "epsilon": 1e-3}
+    assert check("V3-V4", known, {"r": r, "n": n, "y": y}) == {"V3", "V4"}
+    assert check("V11-V12", {**known, "n": n, "r": r}, {"dx": dx}) == {"V12"}
+    m = np.array([[1.0, 0.0, 1.0, 1.0]])
+    y, scale = layers.dropout(x, m / (1 - 0.2))
+    known = {"x": x, "dy": dy, "m": m, "rate": 0.2}
+    assert check("V5", known, {"y": y}) == {"V5"}
+    assert check("V13", known, {"dx": layers.dropout_backward(dy, scale)}) == {"V13"}
+    xs = rng.standard_normal((5, 1, 1))
+    assert check("V6", {"x": xs, "N": 5}, {"y": layers.mean_over_steps(xs, np.array([5]))[0][0, 0]}) == {"V6"}
+    params = DenseParams(rng.standard_normal((D, O)), rng.standard_normal(O))
+    y, cache = layers.dense(params, x[0], "tanh")
+    dparams, dx = layers.dense_backward(np.ones((1, O)), cache)
+    known = {"x": x[0], "W": params.W, "b": params.b, "phi": np.tanh, "dz": 1 - y**2}
+    assert check("V7", known, {"y": y}) == {"V7"}
+    assert check("V14", known, {"dW": dparams.W, "dx": dx}) == {"V14"}
+
+
+@pytest.mark.parametrize("padding", ["causal", "same"])
+def test_equations_of_embedding_and_convolution_hold(padding, rng):
+    """Those with sums over k or t: their LaTeX, term by term."""
+    T, K, D, O, V = 6, 4, 3, 2, 5
+    s = K - 1 if padding == "causal" else (K - 1) // 2
+    params = ConvolutionParams(rng.standard_normal((K, D, O)), rng.standard_normal(O))
+    xs, dys = rng.standard_normal((T, 1, D)), rng.standard_normal((T, 1, O))
+    ys, cache = layers.convolution(params, xs, padding, "tanh")
+    dparams, dxs = layers.convolution_backward(dys, cache)
+    dzs = dys * (1 - ys**2)
+    symbols, E, des = np.array([3, 0, 3, 4, 1, 3]), rng.standard_normal((V, D)), rng.standard_normal((T, 1, D))
+    rows, seen = layers.embedding(EmbeddingParams(E), symbols[:, None])
+    dE = layers.embedding_backward(des, seen).E
+
+    def at(array):  # zero outside of the sequence
+        return lambda t: array[t] if 0 <= t < len(array) else np.zeros_like(array[0])
+
+    def value(number, **free):
+        text = EQUATIONS[number].latex.split("=", 1)[1]
+        for pattern, replacement in [
+            (r"\\sum_\{t: x_t = v\} (.*)", r"sum(\1 for t in range(T) if symbols[t] == v)"),
+            (r"\\sum_k (.*?)(?=\)$|$)", r"sum(\1 for k in range(K))"),
+            (r"\\sum_t (.*)", r"sum(\1 for t in range(T))"),
+            (r"E_\{x_t\}", "E[symbols[t]]"),
+            (r"\b(x|dz|dy|W)_\{?([a-z+-]+)\}?", r"\1(\2)"),
+            (r"\^\\top", ".T"),
+            (r"\\,", "@"),
+            (r"\\phi", "np.tanh"),
+        ]:
+            text = re.sub(pattern, replacement, text)
+        scope = {"x": at(xs), "dz": at(dzs), "dy": at(des), "W": at(params.W), "b": params.b, "E": E, "np": np}
+        scope |= {"symbols": symbols, "sum": sum, "range": range, "T": T, "K": K, "s": s}
+        return eval(text, {**scope, **free})
+
+    for t in range(T):
+        np.testing.assert_allclose(value("V1", t=t), rows[t, 0])
+        np.testing.assert_allclose(value("V2", t=t), ys[t], rtol=1e-12)
+        np.testing.assert_allclose(value("V10", t=t), dxs[t], rtol=1e-12)
+    for k in range(K):
+        np.testing.assert_allclose(value("V9", k=k), dparams.W[k], rtol=1e-12)
+    for v in (0, 1, 3, 4):
+        np.testing.assert_allclose(value("V8", v=v)[0], dE[v], rtol=1e-12)
+    assert not dE[2].any()  # a symbol that does not occur
 
 
 @pytest.mark.parametrize(
