@@ -4,6 +4,16 @@ Start with :mod:`minirnn.fast.lstm`, which holds the gate arithmetic of one step
 owns the products, the scan over time, the lengths and the gradient.
 """
 
-from minirnn.fast import gru, gru_reset_before, gru_two_state, losses, lstm, lstm_single_state, network, rnn
+from minirnn.fast import gru, gru_reset_before, gru_two_state, losses, lstm, lstm_single_state, network, rnn, truncated
 
-__all__ = ["gru", "gru_reset_before", "gru_two_state", "losses", "lstm", "lstm_single_state", "network", "rnn"]
+__all__ = [
+    "gru",
+    "gru_reset_before",
+    "gru_two_state",
+    "losses",
+    "lstm",
+    "lstm_single_state",
+    "network",
+    "rnn",
+    "truncated",
+]

@@ -65,7 +65,7 @@ def forward(network: Network, params: NetworkParams, xs, state=None, lengths=Non
         lengths = lengths.astype(int)
         mask = (jnp.arange(T)[:, None] < jnp.asarray(lengths))[:, :, None]  # (T, B, 1)
         xs = jnp.where(mask[:, :, 0] if xs.ndim == 2 else mask, xs, 0)
-    ys, states = _forward(network.layers, params.layers, xs, state, lengths, mask, _key(dropout_key))
+    ys, states = _forward(network.layers, params.layers, xs, state, lengths, mask, as_key(dropout_key))
     lengths = np.full(B, T) if lengths is None else lengths
     if network.read == "last":
         ys = layers.last_step(ys, lengths)
@@ -75,7 +75,7 @@ def forward(network: Network, params: NetworkParams, xs, state=None, lengths=Non
     return _masked(outputs, mask) if network.read == "steps" else outputs, states
 
 
-def _key(dropout_key):
+def as_key(dropout_key):
     """A typed key of the generator that :mod:`minirnn.random` computes too."""
     if dropout_key is None:
         return None

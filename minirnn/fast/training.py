@@ -39,7 +39,15 @@ def start(optimizer: optax.GradientTransformation, members: list[NetworkParams])
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def epoch(description: Network, optimizer: optax.GradientTransformation, state: TrainState, data, batches, counts):
+def epoch(
+    description: Network,
+    optimizer: optax.GradientTransformation,
+    state: TrainState,
+    data,
+    batches,
+    counts,
+    dropout_key=None,
+):
     """Goes once through the batches.
 
     Args:
@@ -49,14 +57,19 @@ def epoch(description: Network, optimizer: optax.GradientTransformation, state: 
       data: inputs (n, T, D), targets (n, O) and weights (n, O) of all windows.
       batches: indices of windows (K, S, B).
       counts: (S, B), 1 for a window that counts, 0 for one that only fills the last batch.
+      dropout_key: a key of :mod:`minirnn.random` or of ``jax.random``; every member and batch gets its own. None drops
+        nothing.
 
     Returns:
       The new state, and the mean loss of each member (K,).
     """
     inputs, targets, weights = data
 
-    def loss_of(params, chosen, count):
-        outputs, _ = network.forward(description, params, inputs[chosen].swapaxes(0, 1))  # (B, O)
+    key = network.as_key(dropout_key)
+
+    def loss_of(params, chosen, count, batch_key):
+        xs = inputs[chosen].swapaxes(0, 1)  # (T, B, D)
+        outputs, _ = network.forward(description, params, xs, dropout_key=batch_key)  # (B, O)
         return losses.mse(outputs, targets[chosen], weights[chosen] * count[:, None])
 
     def one_batch(state, batch):
@@ -65,11 +78,15 @@ def epoch(description: Network, optimizer: optax.GradientTransformation, state: 
         updates, optimizer_state = optimizer.update(dparams, optimizer_state, params)
         return TrainState(optax.apply_updates(params, updates), optimizer_state), loss
 
-    def one_member(state, order):
-        state, total = lax.scan(one_batch, state, (order, counts))
+    def one_member(k, state, order):
+        keys = None
+        if key is not None:
+            member_key = jax.random.fold_in(key, k)
+            keys = jax.vmap(lambda s: jax.random.fold_in(member_key, s))(jnp.arange(len(counts)))
+        state, total = lax.scan(one_batch, state, (order, counts, keys))
         return state, total.mean()
 
-    return jax.vmap(one_member)(state, batches)
+    return jax.vmap(one_member)(jnp.arange(len(batches)), state, batches)
 
 
 @functools.partial(jax.jit, static_argnums=0)

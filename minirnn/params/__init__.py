@@ -39,6 +39,7 @@ from minirnn.params.checks import (
     check_state,
     check_states,
     check_step,
+    check_truncated,
 )
 from minirnn.params.initialisers import (
     INITIALISERS,

@@ -86,6 +86,23 @@ def check_inputs(network: Any, xs: Array) -> None:
     _check_float(xs, "xs")
 
 
+def check_truncated(network: Any, window: int) -> None:
+    """Raises a ValueError unless a network can be walked through in windows of so many steps."""
+    if window < 1:
+        raise ValueError(f"window is {window}; expected at least 1 step")
+    if network.read != "steps":
+        raise ValueError(f"the head reads {network.read!r}; truncated backpropagation needs read='steps'")
+    for layer in _flattened(network.layers):
+        if getattr(layer, "bidirectional", False) or hasattr(layer, "kernel_size"):
+            raise ValueError(f"{layer} looks beyond a window; truncated backpropagation needs layers that do not")
+
+
+def _flattened(layers: Any) -> Any:
+    for layer in layers:
+        yield layer
+        yield from _flattened(getattr(layer, "layers", ()))
+
+
 def check_states(states: Any, layers: tuple[Params, ...]) -> None:
     """Raises a ValueError unless there is one state for each layer of a network, or none at all."""
     if states is not None and len(states) != len(layers):

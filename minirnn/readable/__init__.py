@@ -14,6 +14,7 @@ from minirnn.readable import (
     network,
     optimizers,
     rnn,
+    truncated,
 )
 
 __all__ = [
@@ -26,4 +27,5 @@ __all__ = [
     "network",
     "optimizers",
     "rnn",
+    "truncated",
 ]

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minirnn import random
 from minirnn.params import Network, NetworkParams
 from minirnn.readable import losses, network
 from minirnn.readable.optimizers import Optimizer, adam, apply_updates, chain, clip_by_global_norm
@@ -33,7 +34,7 @@ def start(optimizer: Optimizer, members: list[NetworkParams]) -> TrainState:
     return TrainState(list(members), [optimizer.init(params) for params in members])
 
 
-def epoch(description: Network, optimizer: Optimizer, state: TrainState, data, batches, counts):
+def epoch(description: Network, optimizer: Optimizer, state: TrainState, data, batches, counts, dropout_key=None):
     """Goes once through the batches.
 
     Args:
@@ -43,16 +44,19 @@ def epoch(description: Network, optimizer: Optimizer, state: TrainState, data, b
       data: inputs (n, T, D), targets (n, O) and weights (n, O) of all windows.
       batches: indices of windows (K, S, B).
       counts: (S, B), 1 for a window that counts, 0 for one that only fills the last batch.
+      dropout_key: a key of :mod:`minirnn.random`; every member and batch gets its own. None drops nothing.
 
     Returns:
       The new state, and the mean loss of each member (K,).
     """
     inputs, targets, weights = data
     members, optimizers, means = [], [], []
-    for params, optimizer_state, order in zip(*state, batches):
+    for k, (params, optimizer_state, order) in enumerate(zip(*state, batches)):
         total = []
-        for chosen, count in zip(order, counts):
-            outputs, _, cache = network.forward(description, params, inputs[chosen].swapaxes(0, 1))  # (B, O)
+        for s, (chosen, count) in enumerate(zip(order, counts)):
+            key = None if dropout_key is None else random.fold_in(random.fold_in(dropout_key, k), s)
+            xs = inputs[chosen].swapaxes(0, 1)  # (T, B, D)
+            outputs, _, cache = network.forward(description, params, xs, dropout_key=key)  # (B, O)
             loss, doutputs = losses.mse(outputs, targets[chosen], weights[chosen] * count[:, None])
             dparams, _, _ = network.backward(doutputs, None, cache)
             updates, optimizer_state = optimizer.update(dparams, optimizer_state, params)
