@@ -45,7 +45,7 @@ class Equation:
 SYMBOLS = {
     r"x_t": ("input at step t", "(B, D)"),
     r"h_t": ("hidden state, the output of the layer", "(B, H)"),
-    r"c_t": ("memory cell of an LSTM", "(B, H)"),
+    r"c_t": ("memory cell of an LSTM, (B, H); context of an attention", "(B, V)"),
     r"y_t": ("output of the layer; y_t = h_t", "(B, H)"),
     r"W_x": ("input weights", "(D, GH)"),
     r"W_h": ("recurrent weights", "(H, GH)"),
@@ -60,6 +60,12 @@ SYMBOLS = {
     r"o_t": ("output gate", "(B, H)"),
     r"r_t": ("reset gate", "(B, H)"),
     r"n_t": ("candidate state of a GRU", "(B, H)"),
+    r"q_t": ("query of the attention", "(B, Q)"),
+    r"k": ("keys of one sequence", "(S, K)"),
+    r"v": ("values of one sequence", "(S, V)"),
+    r"d_k": ("size K of a key", "()"),
+    r"e_t": ("how well a query fits each key", "(B, S)"),
+    r"a_t": ("attention weights", "(B, S)"),
     r"p": ("prediction, or logits where a softmax or a sigmoid follows", "(..., O)"),
     r"q": ("target", "(..., O)"),
     r"w": ("weight or mask of each element", "(..., O)"),
@@ -69,6 +75,9 @@ _RNN = "Elman 1990, Finding structure in time"
 _LSTM = "Hochreiter and Schmidhuber 1997; forget gate: Gers et al. 2000"
 _GRU = "Cho et al. 2014, arXiv 1406.1078v1; the form that resets after the product, as in cuDNN and PyTorch"
 _BPTT = "Werbos 1990, Backpropagation through time"
+_DOT = "Vaswani et al. 2017, arXiv 1706.03762; without the root: Luong et al. 2015, arXiv 1508.04025"
+_BILINEAR = "Luong et al. 2015, arXiv 1508.04025 (there called general)"
+_ADDITIVE = "Bahdanau et al. 2015, arXiv 1409.0473"
 _LOSS = "textbook definition"
 _ADAM = "Kingma and Ba 2015, arXiv 1412.6980"
 
@@ -119,6 +128,29 @@ _TABLE = [
     ("P3", r"dW_x = \sum_t x_t^\top \, dzx_t", "engines", _BPTT),
     ("P4", r"dW_h = \sum_t h_{t-1}^\top \, dzh_t", "engines", _BPTT),
     ("P5", r"db = \sum_t dzx_t", "engines", _BPTT),
+    # Attention of one query q_t over the S keys k and values v of one sequence. Where the mask is False, e_t counts for
+    # nothing and a_t is zero. da^{out}_t is the gradient that the weights receive from elsewhere.
+    ("A1", r"e_t = q_t \, k^\top / \sqrt{d_k}", "both", _DOT),
+    ("A2", r"e_t = q_t \, W \, k^\top", "both", _BILINEAR),
+    ("A3", r"u_t = \tanh(q_t \, W_q + k \, W_k + b)", "both", _ADDITIVE),
+    ("A4", r"e_t = v_a \, u_t^\top", "both", _ADDITIVE),
+    ("A5", r"a_t = \exp(e_t) / \sum(\exp(e_t))", "both", _ADDITIVE),
+    ("A6", r"c_t = a_t \, v", "both", _ADDITIVE),
+    ("A7", r"da_t = dc_t \, v^\top + da^{out}_t", "readable", _BPTT),
+    ("A8", r"dv = \sum_t a_t^\top \, dc_t", "readable", _BPTT),
+    ("A9", r"de_t = a_t \odot (da_t - \sum(a_t \odot da_t))", "readable", _BPTT),
+    ("A10", r"dq_t = de_t \, k / \sqrt{d_k}", "readable", _BPTT),
+    ("A11", r"dk = \sum_t de_t^\top \, q_t / \sqrt{d_k}", "readable", _BPTT),
+    ("A12", r"dq_t = de_t \, k \, W^\top", "readable", _BPTT),
+    ("A13", r"dk = \sum_t de_t^\top \, q_t \, W", "readable", _BPTT),
+    ("A14", r"dW = \sum_t q_t^\top \, de_t \, k", "readable", _BPTT),
+    ("A15", r"dz_t = de_t^\top \, v_a \odot (1 - u_t^2)", "readable", _BPTT),
+    ("A16", r"dv_a = \sum_t de_t \, u_t", "readable", _BPTT),
+    ("A17", r"dq_t = \sum_s(dz_t) \, W_q^\top", "readable", _BPTT),
+    ("A18", r"dk = \sum_t dz_t \, W_k^\top", "readable", _BPTT),
+    ("A19", r"dW_q = \sum_t q_t^\top \, \sum_s(dz_t)", "readable", _BPTT),
+    ("A20", r"dW_k = \sum_t k^\top \, dz_t", "readable", _BPTT),
+    ("A21", r"db = \sum_t \sum_s(dz_t)", "readable", _BPTT),
     # Losses of one element; a loss is their mean weighted by w (E1).
     ("E1", r"L = \sum(w \odot \ell) / \sum(w)", "both", _LOSS),
     ("E2", r"\ell = (p - q)^2", "both", _LOSS),

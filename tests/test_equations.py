@@ -23,7 +23,10 @@ def numbers_in(path: Path) -> set[str]:
     return {number for comment in comments for number in re.findall(r"\b[A-Z]\d+\b", comment)}
 
 
-FILES = {"R": "rnn.py", "L": "lstm.py", "G": "gru.py", "P": "engine.py", "E": "losses.py", "O": "optimizers.py"}
+FILES = {
+    "R": "rnn.py", "L": "lstm.py", "G": "gru.py", "P": "engine.py", "E": "losses.py", "O": "optimizers.py",
+    "A": "attention.py",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("number", EQUATIONS)
@@ -86,6 +89,7 @@ def python_of(latex: str) -> list[tuple[str, str]]:
 FUNCTIONS = {
     "sigma": sigmoid, "tanh": np.tanh, "exp": np.exp, "log": np.log, "sqrt": np.sqrt, "abs": np.abs, "sum": np.sum,
     "min": np.minimum, "max": np.maximum, "norm": optimizers.global_norm, "T": np.transpose,
+    "sum_s": lambda rows: rows.sum(axis=0, keepdims=True),
 }  # fmt: skip
 
 
@@ -204,6 +208,34 @@ def test_optimiser_equations_hold(rng):
     updates, state = optimizers.adam(0.1, b1=0.8, b2=0.95, eps=1e-3).update(d, optimizers.AdamState(3, m, v))
     known = {"d": d, "m": m, "v": v, "eta": 0.1, "beta_1": 0.8, "beta_2": 0.95, "epsilon": 1e-3, "s": 4}
     assert check("O3-O5", known, {"m": state.m, "v": state.v, "u": updates}) == {"O3", "O4", "O5"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "span", "unseen"),
+    [
+        ("dot", "A1, A5-A11", {"A1", "A7", "A9"}),
+        ("bilinear", "A2, A5-A9, A12-A14", {"A2", "A7", "A9"}),
+        ("additive", "A3-A9, A15-A21", {"A4", "A7", "A9", "A15"}),
+    ],
+)
+def test_attention_equations_hold(kind, span, unseen, rng):
+    """One query of one sequence. What the code does not return (e, da, de, dz) is checked through what it does."""
+    draw = lambda *shape: rng.standard_normal(shape)  # noqa: E731
+    q, k, v, dc, da = draw(1, 1, 3), draw(5, 1, 3), draw(5, 1, 2), draw(1, 1, 2), draw(1, 1, 5)
+    params = readable.attention.init(rng, kind, 3, 3, 4 if kind == "additive" else None, np.float64)
+    params = type(params)(*(draw(*a.shape) for a in params))
+    c, a, cache = readable.attention.forward(params, q, k, v)
+    dparams, dq, dk, dv = readable.attention.backward(dc, da, cache)
+    known = {"q_t": q[0], "k": k[:, 0], "v": v[:, 0], "d_k": 3, "dc_t": dc[0], "da_out_t": da[0]}
+    computed = {"a_t": a[0], "c_t": c[0], "dq_t": dq[0], "dk": dk[:, 0], "dv": dv[:, 0]}
+    for name, weight in params._asdict().items():
+        symbol = {"Wq": "W_q", "Wk": "W_k", "v": "v_a"}.get(name, name)
+        row = weight.ndim == 1
+        known[symbol] = weight[None] if row else weight
+        computed[f"d{symbol}"] = getattr(dparams, name)[None] if row else getattr(dparams, name)
+    if kind == "additive":
+        computed["u_t"] = cache.u[0, 0]
+    assert check(span, known, computed) == {e.id for e in select(span)} - unseen
 
 
 def params_extra(params):

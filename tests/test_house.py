@@ -92,7 +92,7 @@ def public_functions(module) -> list[str]:
     return [name for name in names if not name.startswith("_")]
 
 
-@pytest.mark.parametrize("name", ["rnn", "lstm", "gru", "losses", "network"])
+@pytest.mark.parametrize("name", ["rnn", "lstm", "gru", "losses", "network", "attention"])
 def test_mirror_modules_have_the_same_names_in_the_same_order(name):
     half = {h: importlib.import_module(f"minirnn.{h}.{name}") for h in ("readable", "fast")}
     assert [n for n in public_functions(half["readable"]) if n not in BACKWARD_ONLY] == public_functions(half["fast"])
