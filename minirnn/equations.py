@@ -26,7 +26,7 @@ class Equation:
     Args:
       id: its number, e.g. ``"L6"``.
       latex: the equation itself.
-      where: ``"both"`` halves, ``"readable"`` only, or the ``"engines"`` of both halves.
+      where: ``"both"`` halves, ``"readable"`` only, the ``"engines"`` of both halves, or ``"search"``, which they share.
       source: the paper or document that it is taken from.
     """
 
@@ -60,6 +60,8 @@ SYMBOLS = {
     r"o_t": ("output gate", "(B, H)"),
     r"r_t": ("reset gate", "(B, H)"),
     r"n_t": ("candidate state of a GRU", "(B, H)"),
+    r"s_t": ("symbol, as a row of zeros and one 1", "(B, V)"),
+    r"E": ("embedding of the symbols", "(V, E)"),
     r"q_t": ("query of the attention", "(B, Q)"),
     r"k": ("keys of one sequence", "(S, K)"),
     r"v": ("values of one sequence", "(S, V)"),
@@ -78,6 +80,7 @@ _BPTT = "Werbos 1990, Backpropagation through time"
 _DOT = "Vaswani et al. 2017, arXiv 1706.03762; without the root: Luong et al. 2015, arXiv 1508.04025"
 _BILINEAR = "Luong et al. 2015, arXiv 1508.04025 (there called general)"
 _ADDITIVE = "Bahdanau et al. 2015, arXiv 1409.0473"
+_SEQ2SEQ = "Sutskever et al. 2014, arXiv 1409.3215; Cho et al. 2014, arXiv 1406.1078"
 _LOSS = "textbook definition"
 _ADAM = "Kingma and Ba 2015, arXiv 1412.6980"
 
@@ -151,6 +154,23 @@ _TABLE = [
     ("A19", r"dW_q = \sum_t q_t^\top \, \sum_s(dz_t)", "readable", _BPTT),
     ("A20", r"dW_k = \sum_t k^\top \, dz_t", "readable", _BPTT),
     ("A21", r"db = \sum_t \sum_s(dz_t)", "readable", _BPTT),
+    # The encoder-decoder. s_t is a symbol as a row of zeros and one 1: the code picks the row of E. h_S is a part of the
+    # encoder's final state, h_0 of the decoder's first. A sequence of n symbols has the log-probability l.
+    ("Q1", r"x_t = s_t \, E", "both", _SEQ2SEQ),
+    ("Q2", r"h_0 = \tanh(h_S \, W_b + b_b)", "both", _ADDITIVE),
+    ("Q3", r"j_t = [c_t, h_t]", "both", _BILINEAR),
+    ("Q4", r"o_t = \tanh(j_t \, W_c + b_c)", "both", _BILINEAR),
+    ("Q5", r"p_t = o_t \, W_o + b_o", "both", _SEQ2SEQ),
+    ("Q6", r"do_t = dp_t \, W_o^\top", "readable", _BPTT),
+    ("Q7", r"dW_o = \sum_t o_t^\top \, dp_t, \quad db_o = \sum_t dp_t", "readable", _BPTT),
+    ("Q8", r"dz_t = do_t \odot (1 - o_t^2)", "readable", _BPTT),
+    ("Q9", r"dj_t = dz_t \, W_c^\top", "readable", _BPTT),
+    ("Q10", r"dW_c = \sum_t j_t^\top \, dz_t, \quad db_c = \sum_t dz_t", "readable", _BPTT),
+    ("Q11", r"dz_0 = dh_0 \odot (1 - h_0^2)", "readable", _BPTT),
+    ("Q12", r"dh_S = dz_0 \, W_b^\top", "readable", _BPTT),
+    ("Q13", r"dW_b = h_S^\top \, dz_0, \quad db_b = dz_0", "readable", _BPTT),
+    ("Q14", r"dE = \sum_t s_t^\top \, dx_t", "readable", _BPTT),
+    ("Q15", r"m = l / ((5 + n) / 6)^\alpha", "search", "Wu et al. 2016, arXiv 1609.08144, without coverage"),
     # Losses of one element; a loss is their mean weighted by w (E1).
     ("E1", r"L = \sum(w \odot \ell) / \sum(w)", "both", _LOSS),
     ("E2", r"\ell = (p - q)^2", "both", _LOSS),
@@ -174,8 +194,8 @@ EQUATIONS = {row[0]: Equation(*row) for row in _TABLE}
 
 _PLAIN = [
     (r"\\sigma", "σ"), (r"\\phi", "φ"), (r"\\delta", "δ"), (r"\\tau", "τ"), (r"\\eta", "η"), (r"\\mu", "μ"),
-    (r"\\beta", "β"), (r"\\epsilon", "ε"), (r"\\ell", "ℓ"), (r"\\sum", "Σ"), (r"\\odot", "⊙"), (r"\\top", "ᵀ"),
-    (r"\^ᵀ", "ᵀ"), (r"\\leftarrow", "←"), (r"\\quad", " "), (r"\\,", " "), (r"\\sqrt\{([^}]*)\}", r"√(\1)"),
+    (r"\\alpha", "α"), (r"\\beta", "β"), (r"\\epsilon", "ε"), (r"\\ell", "ℓ"), (r"\\sum", "Σ"), (r"\\odot", "⊙"),
+    (r"\\top", "ᵀ"), (r"\^ᵀ", "ᵀ"), (r"\\leftarrow", "←"), (r"\\quad", " "), (r"\\,", " "), (r"\\sqrt\{([^}]*)\}", r"√(\1)"),
     (r"\\\|", "‖"), (r"\\(tanh|min|max|exp|log)", r"\1"), (r"\{([^{}-]*)\}", r"\1"), (r" +", " "),
 ]  # fmt: skip
 

@@ -15,10 +15,11 @@ import minirnn
 ROOT = Path(minirnn.__file__).parent
 
 # Room -> the rooms and libraries that it may import. What is not listed here may be imported by nobody.
-GROUND = {"params", "equations", "_version"}
+GROUND = {"params", "equations", "search", "_version"}
 ARROWS = {
     "equations": {"re", "dataclasses", "collections", "typing"},
     "params": {"numpy", "dataclasses", "collections", "typing", "minirnn"},
+    "search": {"numpy", "collections", "equations", "params"},
     "readable": {"numpy", "collections", "functools", "typing", *GROUND},
     "fast": {"numpy", "jax", "optax", "collections", "functools", "typing", *GROUND},
 }
@@ -92,7 +93,7 @@ def public_functions(module) -> list[str]:
     return [name for name in names if not name.startswith("_")]
 
 
-@pytest.mark.parametrize("name", ["rnn", "lstm", "gru", "losses", "network", "attention"])
+@pytest.mark.parametrize("name", ["rnn", "lstm", "gru", "losses", "network", "attention", "seq2seq"])
 def test_mirror_modules_have_the_same_names_in_the_same_order(name):
     half = {h: importlib.import_module(f"minirnn.{h}.{name}") for h in ("readable", "fast")}
     assert [n for n in public_functions(half["readable"]) if n not in BACKWARD_ONLY] == public_functions(half["fast"])

@@ -32,7 +32,7 @@ class Cache(NamedTuple):
     q: Array  # (T, B, Q)
     k: Array  # (S, B, K)
     v: Array  # (S, B, V)
-    u: Array | None  # (T, B, S, A) of additive attention
+    u: Any  # (T, B, S, A) of additive attention, None of the others
     a: Array  # (T, B, S)
     one_step: bool  # whether the caller's queries have no time
 
