@@ -26,7 +26,7 @@ class Equation:
     Args:
       id: its number, e.g. ``"L6"``.
       latex: the equation itself.
-      where: ``"both"`` halves, ``"readable"`` only, the ``"engines"`` of both halves, or ``"search"``, which they share.
+      where: ``"both"`` halves, ``"readable"`` only, the ``"engines"`` of both halves, or ``"search"``.
       source: the paper or document that it is taken from.
     """
 
@@ -154,8 +154,8 @@ _TABLE = [
     ("A19", r"dW_q = \sum_t q_t^\top \, \sum_s(dz_t)", "readable", _BPTT),
     ("A20", r"dW_k = \sum_t k^\top \, dz_t", "readable", _BPTT),
     ("A21", r"db = \sum_t \sum_s(dz_t)", "readable", _BPTT),
-    # The encoder-decoder. s_t is a symbol as a row of zeros and one 1: the code picks the row of E. h_S is a part of the
-    # encoder's final state, h_0 of the decoder's first. A sequence of n symbols has the log-probability l.
+    # The encoder-decoder. s_t is a symbol as a row of zeros and one 1: the code picks the row of E. h_S is a part of
+    # the encoder's final state, h_0 of the decoder's first. A sequence of n symbols has the log-probability l.
     ("Q1", r"x_t = s_t \, E", "both", _SEQ2SEQ),
     ("Q2", r"h_0 = \tanh(h_S \, W_b + b_b)", "both", _ADDITIVE),
     ("Q3", r"j_t = [c_t, h_t]", "both", _BILINEAR),
@@ -195,8 +195,8 @@ EQUATIONS = {row[0]: Equation(*row) for row in _TABLE}
 _PLAIN = [
     (r"\\sigma", "σ"), (r"\\phi", "φ"), (r"\\delta", "δ"), (r"\\tau", "τ"), (r"\\eta", "η"), (r"\\mu", "μ"),
     (r"\\alpha", "α"), (r"\\beta", "β"), (r"\\epsilon", "ε"), (r"\\ell", "ℓ"), (r"\\sum", "Σ"), (r"\\odot", "⊙"),
-    (r"\\top", "ᵀ"), (r"\^ᵀ", "ᵀ"), (r"\\leftarrow", "←"), (r"\\quad", " "), (r"\\,", " "), (r"\\sqrt\{([^}]*)\}", r"√(\1)"),
-    (r"\\\|", "‖"), (r"\\(tanh|min|max|exp|log)", r"\1"), (r"\{([^{}-]*)\}", r"\1"), (r" +", " "),
+    (r"\\top", "ᵀ"), (r"\^ᵀ", "ᵀ"), (r"\\leftarrow", "←"), (r"\\quad", " "), (r"\\,", " "),
+    (r"\\sqrt\{([^}]*)\}", r"√(\1)"), (r"\\\|", "‖"), (r"\\(tanh|min|max|exp|log)", r"\1"), (r"\{([^{}-]*)\}", r"\1"), (r" +", " "),
 ]  # fmt: skip
 
 

@@ -105,9 +105,7 @@ def forward(
     The choice of a symbol has no derivative: gradients take what was fed as given. Compiled code cannot raise: there a
     symbol beyond the vocabulary makes the logits NaN.
     """
-    symbols, mask = _clean(
-        target_in, target_lengths, "target_in", description.target_vocabulary, description.pad
-    )
+    symbols, mask = _clean(target_in, target_lengths, "target_in", description.target_vocabulary, description.pad)
     encoded = encode(description, params, source, source_lengths)
     _check_batch(encoded, symbols, forced)
     if forced is not None:
@@ -279,7 +277,8 @@ def _clean(symbols, lengths, name, vocabulary, pad):
     check_symbols(symbols, name, vocabulary, values=False)
     if lengths is not None:
         traced = isinstance(lengths, jax.core.Tracer)
-        check_lengths(lengths if traced else np.asarray(lengths), *symbols.shape, values=not traced)
+        T, B = symbols.shape
+        check_lengths(lengths if traced else np.asarray(lengths), T, B, values=not traced)
         mask = jnp.arange(len(symbols))[:, None] < jnp.asarray(lengths)
         symbols = jnp.where(mask, symbols, pad)
     if not isinstance(symbols, jax.core.Tracer):

@@ -152,8 +152,8 @@ class EncoderDecoderParams(NamedTuple):
     bridge: tuple[tuple[DenseParams, ...], ...]  # for each layer, for each part of the state
     target_embedding: Array  # (target vocabulary, E)
     decoder: tuple[Params, ...]
-    attention: AttentionParams | tuple[()]
-    combine: DenseParams | tuple[()]  # W (K + H, H): from context and decoder output to the attentional output
+    attention: Any  # AttentionParams
+    combine: Any  # DenseParams, W (K + H, H): from context and decoder output to the attentional output
     output: DenseParams  # W (H, target vocabulary)
 
 

@@ -24,6 +24,7 @@ from minirnn.params import (
     Encoded,
     EncoderDecoder,
     EncoderDecoderParams,
+    State,
     check_lengths,
     check_symbols,
     init_encoder_decoder,
@@ -41,6 +42,7 @@ class EncoderCache(NamedTuple):
     source: Array  # (S, B), padding replaced by the pad symbol
     lengths: Array | None
     layers: list[Any]  # a cell's cache for each layer; Directions of two where it reads both ways
+    outputs: Array  # (S, B, K)
     finals: list[State]  # the encoder's final state of each layer, before the bridge
     states: tuple[State, ...]  # after it
 
@@ -93,7 +95,7 @@ def encode(description: EncoderDecoder, params: EncoderDecoderParams, source, le
         finals.append(final)
         states.append(_bridge(params.bridge[index], final) if params.bridge else final)
         caches.append(cache)
-    return Encoded(xs, mask, tuple(states)), EncoderCache(source, lengths, caches, finals, tuple(states))
+    return Encoded(xs, mask, tuple(states)), EncoderCache(source, lengths, caches, xs, finals, tuple(states))
 
 
 @numbered("Q1, Q3-Q5")
@@ -149,9 +151,7 @@ def forward(
     p, weights, (attention_cache, joined, o) = _head(params, xs, encoded)
     mask = None if mask is None else mask[:, :, None]
     logits = p if mask is None else np.where(mask, p, 0)
-    return logits, Cache(
-        description, params, encoder_cache, symbols, mask, caches, attention_cache, joined, o, weights
-    )
+    return logits, Cache(description, params, encoder_cache, symbols, mask, caches, attention_cache, joined, o, weights)
 
 
 def loss(
@@ -271,7 +271,7 @@ def backward(dlogits, cache: Cache) -> EncoderDecoderParams:
     doutput = _dense_gradient(cache.o, dp)  # Q7
     dcombine: Any = ()
     dattention: Any = ()
-    dys, dencoded = do, None
+    dys, dencoded = do, np.zeros_like(cache.encoder.outputs)
     if cache.attention is not None:
         dz = do * (1 - cache.o**2)  # Q8
         dj = dz @ params.combine.W.T  # (T, B, K + H)  Q9
@@ -299,7 +299,7 @@ def backward(dlogits, cache: Cache) -> EncoderDecoderParams:
             dbridge.append(dlayer)
 
     # The encoder.
-    dencoder, dxs = _encoder_backward(cell, params, dencoded, dstates, cache.encoder)
+    dencoder, dxs = _encoder_backward(cell, dencoded, dstates, cache.encoder)
     return EncoderDecoderParams(
         source_embedding=_embedding_gradient(params.source_embedding, cache.encoder.source, dxs),
         encoder=dencoder,
@@ -312,24 +312,18 @@ def backward(dlogits, cache: Cache) -> EncoderDecoderParams:
     )
 
 
-def _encoder_backward(cell, params, dys, dfinals, cache):
-    """dys (S, B, K) or None, dfinals of each layer -> gradients of the layers, dxs (S, B, E)."""
+def _encoder_backward(cell, dys, dfinals, cache):
+    """Gradients of the layers, and dxs (S, B, E), from dys (S, B, K) and dfinals of each layer."""
     dlayers: list[Any] = []
-    for index in reversed(range(len(params.encoder))):
-        layer, dfinal = cache.layers[index], dfinals[index]
+    for layer, dfinal in zip(reversed(cache.layers), reversed(dfinals)):
         if isinstance(layer, Directions):
-            H = state_parts(dfinal)[0].shape[-1] // 2
-            if dys is None:
-                dys = np.zeros((*cache.source.shape, 2 * H), state_parts(dfinal)[0].dtype)
-            dthere, dback = dys[..., :H], _reverse(dys[..., H:], cache.lengths)
+            H = dys.shape[-1] // 2
             dlast, dfirst = (map_state(lambda d: d[:, half], dfinal) for half in (slice(H), slice(H, None)))
-            dforward, dxs, _ = cell.backward(dthere, dlast, layer.forward)
-            dbackward, dxs_back, _ = cell.backward(dback, dfirst, layer.backward)
+            dforward, dxs, _ = cell.backward(dys[..., :H], dlast, layer.forward)
+            dbackward, dxs_back, _ = cell.backward(_reverse(dys[..., H:], cache.lengths), dfirst, layer.backward)
             dlayers.insert(0, Directions(dforward, dbackward))
             dys = dxs + _reverse(dxs_back, cache.lengths)
         else:
-            if dys is None:
-                dys = np.zeros((*cache.source.shape, state_parts(dfinal)[0].shape[-1]), state_parts(dfinal)[0].dtype)
             dlayer, dys, _ = cell.backward(dys, dfinal, layer)
             dlayers.insert(0, dlayer)
     return tuple(dlayers), dys
@@ -369,9 +363,7 @@ def _head(params, h, encoded):
     """Decoder outputs h (..., B, H) -> logits (..., B, V), attention weights (..., B, S), what backward needs."""
     j, weights, cache, o = h, None, None, h
     if params.combine:
-        context, weights, cache = attention.forward(
-            params.attention, h, encoded.outputs, encoded.outputs, encoded.mask
-        )
+        context, weights, cache = attention.forward(params.attention, h, encoded.outputs, encoded.outputs, encoded.mask)
         j = np.concatenate([context, h], axis=-1)  # (..., B, K + H)  Q3
         o = np.tanh(j @ params.combine.W + params.combine.b)  # Q4
     p = o @ params.output.W + params.output.b  # Q5
