@@ -171,6 +171,18 @@ def step_cache(params, inputs, mask, queries):
     return readable.attention.forward(params, queries, inputs["keys"], inputs["values"], mask)[2]
 
 
+@pytest.mark.peers
+def test_pytorch_gives_the_same(x64):
+    torch = pytest.importorskip("torch")
+    params, inputs, mask, _ = setup("dot")
+    mask[0] = True  # PyTorch has no answer where there is no key
+    q, k, v = (torch.tensor(a.swapaxes(0, 1)) for a in inputs.values())
+    theirs = torch.nn.functional.scaled_dot_product_attention(q, k, v, torch.tensor(mask.T[:, None]))
+    for half in (readable, fast):
+        ours = half.attention.forward(params, **inputs, mask=mask)[0]
+        np.testing.assert_allclose(ours, theirs.numpy().swapaxes(0, 1), rtol=1e-12)
+
+
 @halves
 def test_large_scores_neither_overflow_nor_warn(half):
     params = half.attention.init(0, "dot", 1, 1)

@@ -340,7 +340,7 @@ def test_a_wide_beam_finds_the_best_of_all_sequences(alpha, x64):
     longest = 4
     sizes = {**SIZES, "target_vocabulary": 5}
     description = EncoderDecoder(cell="gru", bridge=True, attention="bilinear", **sizes)
-    params, source = writer(description, 11)
+    params, source = writer(description, 7)
     others = [s for s in range(5) if s != description.end]
     every = [(*body, description.end) for n in range(longest) for body in itertools.product(others, repeat=n)]
     best = []
@@ -442,12 +442,16 @@ def test_a_finished_sequence_is_preferred_to_one_that_does_not_end():
 
 
 @halves
-def test_no_source_steps_and_one_symbol(half):
+def test_no_source_steps_no_target_steps_and_lists(half):
     description = DESCRIPTIONS["lstm, 2 layers, both ways, bilinear"]
     params = half.init(0, description)
     symbols, lengths, weights = half.greedy(description, params, np.zeros((0, 2), int), None, 3)
     assert weights.shape == (3, 2, 0)
     np.testing.assert_array_equal(symbols[:, 0], symbols[:, 1])
+    logits = half.forward(description, params, [[3, 4]], [1, 0], np.zeros((0, 2), int))
+    assert (logits[0] if half is readable.seq2seq else logits).shape == (0, 2, 7)
+    one = half.greedy(description, params, [[3], [4]], [1], 2)[0]  # lists will do; the second symbol is padding
+    np.testing.assert_array_equal(one, half.greedy(description, params, [[3]], None, 2)[0])
 
 
 def test_weights_are_those_of_the_description():

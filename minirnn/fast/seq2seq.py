@@ -104,6 +104,10 @@ def forward(
 
     The choice of a symbol has no derivative: gradients take what was fed as given. Compiled code cannot raise: there a
     symbol beyond the vocabulary makes the logits NaN.
+
+    >>> description = EncoderDecoder(source_vocabulary=9, target_vocabulary=8, attention="dot")
+    >>> forward(description, init(0, description), [[3, 4], [5, 0]], [2, 1], [[1, 1], [6, 7], [7, 2]]).shape
+    (3, 2, 8)
     """
     symbols, mask = _clean(target_in, target_lengths, "target_in", description.target_vocabulary, description.pad)
     encoded = encode(description, params, source, source_lengths)
@@ -165,8 +169,7 @@ def greedy(description: EncoderDecoder, params: EncoderDecoderParams, source, so
     T is ``max_length``. Lengths count the end symbol, where it came; after it stand pad symbols and weights of zero.
     The weights are None without attention.
     """
-    # Checked here, where there are values to look at.
-    _clean(source, source_lengths, "source", description.source_vocabulary, description.pad)
+    source, source_lengths = _checked(description, source, source_lengths)
     return _greedy(description, max_length, params, source, source_lengths)
 
 
@@ -184,7 +187,7 @@ def beam_search(
 
     Lengths and padding are those of :func:`greedy`; the search is that of :func:`minirnn.search.beam_search`.
     """
-    _clean(source, source_lengths, "source", description.source_vocabulary, description.pad)
+    source, source_lengths = _checked(description, source, source_lengths)
     encoded = _encode(description, beam, params, source, source_lengths)
     return search.beam_search(
         lambda symbols, states: _step(description, params, symbols, states, encoded)[:2],
@@ -197,6 +200,12 @@ def beam_search(
         beam=beam,
         length_penalty=length_penalty,
     )
+
+
+def _checked(description, source, lengths):
+    """Source and lengths as arrays, checked before compiled code, which cannot raise."""
+    source, _ = _clean(source, lengths, "source", description.source_vocabulary, description.pad)
+    return source, None if lengths is None else jnp.asarray(lengths)
 
 
 _step = jax.jit(step, static_argnums=0)

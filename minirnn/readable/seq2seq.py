@@ -134,6 +134,12 @@ def forward(
         likeliest symbol of the step before, and not target_in. At step 0 it is always fed target_in. None is True.
 
     The choice of a symbol has no derivative: gradients take what was fed as given.
+
+    >>> description = EncoderDecoder(source_vocabulary=9, target_vocabulary=8, attention="dot")
+    >>> params = init(0, description)
+    >>> logits, cache = forward(description, params, [[3, 4], [5, 0]], [2, 1], [[1, 1], [6, 7], [7, 2]])
+    >>> logits.shape, cache.weights[0, 1]
+    ((3, 2, 8), array([1., 0.], dtype=float32))
     """
     target_in = np.asarray(target_in)
     target_lengths = None if target_lengths is None else np.asarray(target_lengths)
