@@ -22,7 +22,20 @@ _LAZY = {
     "Forecaster": "minirnn.models.forecaster",
     "load": "minirnn.models.storage",
 }
-_MODULES = ("bench", "cli", "convert", "data", "equations", "fast", "inspect", "models", "params", "random", "readable")
+_MODULES = (
+    "bench",
+    "cli",
+    "convert",
+    "data",
+    "equations",
+    "fast",
+    "inspect",
+    "models",
+    "params",
+    "random",
+    "readable",
+    "search",
+)
 
 __all__ = ["Forecaster", "__version__", "load"]
 

@@ -26,7 +26,7 @@ class Equation:
     Args:
       id: its number, e.g. ``"L6"``.
       latex: the equation itself.
-      where: ``"both"`` halves, ``"readable"`` only, or the ``"engines"`` of both halves.
+      where: ``"both"`` halves, ``"readable"`` only, the ``"engines"`` of both halves, or ``"search"``.
       source: the paper or document that it is taken from.
     """
 
@@ -45,7 +45,7 @@ class Equation:
 SYMBOLS = {
     r"x_t": ("input at step t", "(B, D)"),
     r"h_t": ("hidden state, the output of the layer", "(B, H)"),
-    r"c_t": ("memory cell of an LSTM", "(B, H)"),
+    r"c_t": ("memory cell of an LSTM, (B, H); context of an attention", "(B, V)"),
     r"y_t": ("output of the layer; y_t = h_t", "(B, H)"),
     r"W_x": ("input weights", "(D, GH)"),
     r"W_h": ("recurrent weights", "(H, GH)"),
@@ -61,7 +61,14 @@ SYMBOLS = {
     r"r_t": ("reset gate", "(B, H)"),
     r"n_t": ("candidate state of a GRU", "(B, H)"),
     r"u_t": ("the state after the reset gate (GRU that resets before the product)", "(B, H)"),
-    r"a_t": ("pre-activations where z is a gate (GRU with two states)", "(B, GH)"),
+    r"s_t": ("symbol, as a row of zeros and one 1", "(B, V)"),
+    r"E": ("embedding of the symbols", "(V, E)"),
+    r"q_t": ("query of the attention", "(B, Q)"),
+    r"k": ("keys of one sequence", "(S, K)"),
+    r"v": ("values of one sequence", "(S, V)"),
+    r"d_k": ("size K of a key", "()"),
+    r"e_t": ("how well a query fits each key", "(B, S)"),
+    r"a_t": ("attention weights, (B, S); pre-activations of the GRU with two states, (B, GH)", "(B, S)"),
     r"p": ("prediction, or logits where a softmax or a sigmoid follows", "(..., O)"),
     r"q": ("target", "(..., O)"),
     r"a": ("raw scale, or raw quantiles a_1 to a_K", "(..., O)"),
@@ -82,6 +89,10 @@ _TWO_STATE = "a GRU with a memory cell of its own, from lecture notes; compare C
 _BPTT = "Werbos 1990, Backpropagation through time"
 _NORM = "Ba et al. 2016, arXiv 1607.06450"
 _DROPOUT = "Srivastava et al. 2014; one mask for each sequence: Gal and Ghahramani 2016, arXiv 1512.05287"
+_DOT = "Vaswani et al. 2017, arXiv 1706.03762; without the root: Luong et al. 2015, arXiv 1508.04025"
+_BILINEAR = "Luong et al. 2015, arXiv 1508.04025 (there called general)"
+_ADDITIVE = "Bahdanau et al. 2015, arXiv 1409.0473"
+_SEQ2SEQ = "Sutskever et al. 2014, arXiv 1409.3215; Cho et al. 2014, arXiv 1406.1078"
 _LOSS = "textbook definition"
 _SOFTPLUS = "Dugas et al. 2001, Incorporating second-order functional knowledge for better option pricing"
 _GAUSS = "Nix and Weigend 1994, Estimating the mean and variance of the target probability distribution"
@@ -204,6 +215,46 @@ _TABLE = [
     ("V12", r"dx = (dn - \mathrm{mean}(dn) - n \odot \mathrm{mean}(dn \odot n)) / r", "readable", _NORM),
     ("V13", r"dx = dy \odot m / (1 - \lambda)", "readable", _DROPOUT),
     ("V14", r"dW = x^\top \, dz, \quad dx = dz \, W^\top", "readable", _BPTT),
+    # Attention of one query q_t over the S keys k and values v of one sequence. Where the mask is False, e_t counts for
+    # nothing and a_t is zero. da^{out}_t is the gradient that the weights receive from elsewhere.
+    ("A1", r"e_t = q_t \, k^\top / \sqrt{d_k}", "both", _DOT),
+    ("A2", r"e_t = q_t \, W \, k^\top", "both", _BILINEAR),
+    ("A3", r"u_t = \tanh(q_t \, W_q + k \, W_k + b)", "both", _ADDITIVE),
+    ("A4", r"e_t = v_a \, u_t^\top", "both", _ADDITIVE),
+    ("A5", r"a_t = \exp(e_t) / \sum(\exp(e_t))", "both", _ADDITIVE),
+    ("A6", r"c_t = a_t \, v", "both", _ADDITIVE),
+    ("A7", r"da_t = dc_t \, v^\top + da^{out}_t", "readable", _BPTT),
+    ("A8", r"dv = \sum_t a_t^\top \, dc_t", "readable", _BPTT),
+    ("A9", r"de_t = a_t \odot (da_t - \sum(a_t \odot da_t))", "readable", _BPTT),
+    ("A10", r"dq_t = de_t \, k / \sqrt{d_k}", "readable", _BPTT),
+    ("A11", r"dk = \sum_t de_t^\top \, q_t / \sqrt{d_k}", "readable", _BPTT),
+    ("A12", r"dq_t = de_t \, k \, W^\top", "readable", _BPTT),
+    ("A13", r"dk = \sum_t de_t^\top \, q_t \, W", "readable", _BPTT),
+    ("A14", r"dW = \sum_t q_t^\top \, de_t \, k", "readable", _BPTT),
+    ("A15", r"dz_t = de_t^\top \, v_a \odot (1 - u_t^2)", "readable", _BPTT),
+    ("A16", r"dv_a = \sum_t de_t \, u_t", "readable", _BPTT),
+    ("A17", r"dq_t = \sum_s(dz_t) \, W_q^\top", "readable", _BPTT),
+    ("A18", r"dk = \sum_t dz_t \, W_k^\top", "readable", _BPTT),
+    ("A19", r"dW_q = \sum_t q_t^\top \, \sum_s(dz_t)", "readable", _BPTT),
+    ("A20", r"dW_k = \sum_t k^\top \, dz_t", "readable", _BPTT),
+    ("A21", r"db = \sum_t \sum_s(dz_t)", "readable", _BPTT),
+    # The encoder-decoder. s_t is a symbol as a row of zeros and one 1: the code picks the row of E. h_S is a part of
+    # the encoder's final state, h_0 of the decoder's first. A sequence of n symbols has the log-probability l.
+    ("Q1", r"x_t = s_t \, E", "both", _SEQ2SEQ),
+    ("Q2", r"h_0 = \tanh(h_S \, W_b + b_b)", "both", _ADDITIVE),
+    ("Q3", r"j_t = [c_t, h_t]", "both", _BILINEAR),
+    ("Q4", r"o_t = \tanh(j_t \, W_c + b_c)", "both", _BILINEAR),
+    ("Q5", r"p_t = o_t \, W_o + b_o", "both", _SEQ2SEQ),
+    ("Q6", r"do_t = dp_t \, W_o^\top", "readable", _BPTT),
+    ("Q7", r"dW_o = \sum_t o_t^\top \, dp_t, \quad db_o = \sum_t dp_t", "readable", _BPTT),
+    ("Q8", r"dz_t = do_t \odot (1 - o_t^2)", "readable", _BPTT),
+    ("Q9", r"dj_t = dz_t \, W_c^\top", "readable", _BPTT),
+    ("Q10", r"dW_c = \sum_t j_t^\top \, dz_t, \quad db_c = \sum_t dz_t", "readable", _BPTT),
+    ("Q11", r"dz_0 = dh_0 \odot (1 - h_0^2)", "readable", _BPTT),
+    ("Q12", r"dh_S = dz_0 \, W_b^\top", "readable", _BPTT),
+    ("Q13", r"dW_b = h_S^\top \, dz_0, \quad db_b = dz_0", "readable", _BPTT),
+    ("Q14", r"dE = \sum_t s_t^\top \, dx_t", "readable", _BPTT),
+    ("Q15", r"m = l / ((5 + n) / 6)^\alpha", "search", "Wu et al. 2016, arXiv 1609.08144, without coverage"),
     # Losses of one element; a loss is their mean weighted by w (E1).
     ("E1", r"L = \sum(w \odot \ell) / \sum(w)", "both", _LOSS),
     ("E2", r"\ell = (p - q)^2", "both", _LOSS),

@@ -9,7 +9,7 @@ import parity
 import pytest
 
 import minirnn
-from minirnn import readable
+from minirnn import readable, search
 from minirnn.equations import EQUATIONS, SYMBOLS, plain, select
 from minirnn.params import (
     GRU_GATES,
@@ -18,11 +18,13 @@ from minirnn.params import (
     ConvolutionParams,
     DenseParams,
     EmbeddingParams,
+    EncoderDecoder,
     LayerNormParams,
     gate_block,
 )
 from minirnn.readable import layers, losses, optimizers, special
 from minirnn.readable.activations import ACTIVATIONS, sigmoid
+from minirnn.readable.optimizers import tree_map
 
 ROOT = Path(minirnn.__file__).parent
 
@@ -41,6 +43,8 @@ FILES = {
     "B": "gru_reset_before.py",
     "T": "gru_two_state.py",
     "V": "layers.py",
+    "A": "attention.py",
+    "Q": "seq2seq.py",
     "P": "engine.py",
     "E": "losses.py",
     "O": "optimizers.py",
@@ -53,11 +57,14 @@ SPLIT = ("L1", "S1", "T1")  # computed and split into gates in one line
 @pytest.mark.parametrize("number", EQUATIONS)
 def test_a_number_stands_on_the_line_that_computes_it(number):
     equation = EQUATIONS[number]
-    halves = {"both": ("readable", "fast"), "engines": ("readable", "fast"), "readable": ("readable",)}[equation.where]
+    halves = {"both": ("readable", "fast"), "engines": ("readable", "fast"), "readable": ("readable",), "search": ()}[
+        equation.where
+    ]
     for half in ("readable", "fast"):
         path = ROOT / half / FILES[number[0]]
         found = path.exists() and number in numbers_in(path)
         assert found == (half in halves), f"{number} in {half}/{path.name}"
+    assert (number in numbers_in(ROOT / "search.py")) == (equation.where == "search")
 
 
 @pytest.mark.parametrize(
@@ -66,7 +73,7 @@ def test_a_number_stands_on_the_line_that_computes_it(number):
 @pytest.mark.parametrize("half", ["readable", "fast"])
 def test_the_marked_line_assigns_what_the_equation_defines(number, half):
     equation = EQUATIONS[number]
-    if (half == "fast" and equation.where != "both") or equation.where == "engines":
+    if (half == "fast" and equation.where != "both") or equation.where in ("engines", "search"):
         return
     name = equation.latex.split("_t")[0]
     lines = (ROOT / half / FILES[number[0]]).read_text().splitlines()
@@ -99,6 +106,7 @@ _TRANSLATION = [
     (r"\\sum_t", " "),
     (r"([A-Za-z]+(?:_(?:\w|\{[^}]*\}))*)\^\\top", r"T(\1)"),
     (r"\\(sigma|tanh|phi|min|max|exp|log|sum|delta|tau|alpha|eta|mu|nu|beta|epsilon|ell|pi|psi|Gamma)", r"\1"),
+    (r"\[([^]]+)\]", r"join(\1)"),
     (r"\^\{([a-z+]+)\}", lambda m: "_" + m[1].replace("+", "next")),
     (r"_\{t-1\}", "_before"),
     (r"_\{(\w+)\}", r"_\1"),
@@ -117,6 +125,8 @@ FUNCTIONS = {
     "sigma": sigmoid, "tanh": np.tanh, "exp": np.exp, "log": np.log, "sqrt": np.sqrt, "abs": np.abs, "sum": np.sum,
     "pi": np.pi, "psi": special.digamma, "Gamma": np.vectorize(math.gamma),
     "min": np.minimum, "max": np.maximum, "norm": optimizers.global_norm, "T": np.transpose, "mean": np.mean,
+    "join": lambda *parts: np.concatenate(parts, axis=-1),
+    "sum_s": lambda rows: rows.sum(axis=0, keepdims=True),
 }  # fmt: skip
 
 
@@ -406,6 +416,73 @@ def test_optimiser_equations_hold(rng):
     updates, state = optimizers.adam(0.1, b1=0.8, b2=0.95, eps=1e-3).update(d, optimizers.AdamState(3, m, v))
     known = {"d": d, "m": m, "v": v, "eta": 0.1, "beta_1": 0.8, "beta_2": 0.95, "epsilon": 1e-3, "s": 4}
     assert check("O3-O5", known, {"m": state.m, "v": state.v, "u": updates}) == {"O3", "O4", "O5"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "span", "unseen"),
+    [
+        ("dot", "A1, A5-A11", {"A1", "A7", "A9"}),
+        ("bilinear", "A2, A5-A9, A12-A14", {"A2", "A7", "A9"}),
+        ("additive", "A3-A9, A15-A21", {"A4", "A7", "A9", "A15"}),
+    ],
+)
+def test_attention_equations_hold(kind, span, unseen, rng):
+    """One query of one sequence. What the code does not return (e, da, de, dz) is checked through what it does."""
+    draw = lambda *shape: rng.standard_normal(shape)  # noqa: E731
+    q, k, v, dc, da = draw(1, 1, 3), draw(5, 1, 3), draw(5, 1, 2), draw(1, 1, 2), draw(1, 1, 5)
+    params = readable.attention.init(rng, kind, 3, 3, 4 if kind == "additive" else None, np.float64)
+    params = type(params)(*(draw(*a.shape) for a in params))
+    c, a, cache = readable.attention.forward(params, q, k, v)
+    dparams, dq, dk, dv = readable.attention.backward(dc, da, cache)
+    known = {"q_t": q[0], "k": k[:, 0], "v": v[:, 0], "d_k": 3, "dc_t": dc[0], "da_out_t": da[0]}
+    computed = {"a_t": a[0], "c_t": c[0], "dq_t": dq[0], "dk": dk[:, 0], "dv": dv[:, 0]}
+    for name, weight in params._asdict().items():
+        symbol = {"Wq": "W_q", "Wk": "W_k", "v": "v_a"}.get(name, name)
+        row = weight.ndim == 1
+        known[symbol] = weight[None] if row else weight
+        computed[f"d{symbol}"] = getattr(dparams, name)[None] if row else getattr(dparams, name)
+    if kind == "additive":
+        computed["u_t"] = cache.u[0, 0]
+    assert check(span, known, computed) == {e.id for e in select(span)} - unseen
+
+
+def test_encoder_decoder_equations_hold(rng):
+    """One symbol in, one out. dz, do and dj are checked through the gradients of the weights."""
+    description = EncoderDecoder(5, 6, "gru", hidden_size=3, embedding_size=2, bridge=True, attention="bilinear")
+    params = readable.seq2seq.init(rng, description, np.float64)
+    params = tree_map(lambda a: rng.standard_normal(a.shape), params)
+    logits, cache = readable.seq2seq.forward(description, params, [[4]], None, [[3]])
+    dp = rng.standard_normal((1, 1, 6))
+    d = readable.seq2seq.backward(dp, cache)
+    h = cache.joined[0, :, 3:]
+    context, *_, attention_cache = readable.attention.forward(params.attention, h[None], *[cache.attention.k] * 2)
+    dcontext_and_h = dp[0] @ params.output.W.T * (1 - cache.o[0] ** 2) @ params.combine.W.T
+    dqueries = readable.attention.backward(dcontext_and_h[None, :, :3], None, attention_cache)[1]
+    _, dx, dh_0 = readable.gru.step_backward(
+        dcontext_and_h[:, 3:] + dqueries[0],
+        None,
+        readable.gru.step(params.decoder[0], cache.decoder[0].xs[0], cache.encoder.states[0])[2],
+    )
+    known = {
+        "s_t": np.eye(6)[[3]], "E": params.target_embedding, "h_S": cache.encoder.finals[0], "c_t": context[0],
+        "h_t": h, "dp_t": dp[0], "dh_0": dh_0, "dx_t": dx,
+    }  # fmt: skip
+    computed = {
+        "x_t": cache.decoder[0].xs[0], "h_0": cache.encoder.states[0], "j_t": cache.joined[0], "o_t": cache.o[0],
+        "p_t": logits[0], "dE": d.target_embedding,
+    }  # fmt: skip
+    for letter, weights, gradient in (
+        ("b", params.bridge[0][0], d.bridge[0][0]),
+        ("c", params.combine, d.combine),
+        ("o", params.output, d.output),
+    ):
+        known |= {f"W_{letter}": weights.W, f"b_{letter}": weights.b[None]}
+        computed |= {f"dW_{letter}": gradient.W, f"db_{letter}": gradient.b[None]}
+    assert check("Q1-Q14", known, computed) == {e.id for e in select("Q1-Q14")} - {"Q6", "Q8", "Q9", "Q11", "Q12"}
+
+
+def test_length_penalty_equation_holds():
+    assert check("Q15", {"l": -3.0, "n": 4, "alpha": 0.6}, {"m": -3.0 / search.penalty(4, 0.6)}) == {"Q15"}
 
 
 def params_extra(params):

@@ -15,12 +15,13 @@ import minirnn
 ROOT = Path(minirnn.__file__).parent
 
 # Room -> the rooms and libraries that it may import. What is not listed here may be imported by nobody.
-GROUND = {"params", "equations", "random", "_version"}
+GROUND = {"params", "equations", "random", "search", "_version"}
 ARROWS = {
     "equations": {"re", "dataclasses", "collections", "typing"},
     "params": {"numpy", "dataclasses", "collections", "typing", "minirnn"},
     "convert": {"numpy", "re", "collections", "typing", "params"},
     "random": {"numpy", "math", "operator"},
+    "search": {"numpy", "collections", "equations", "params"},
     "readable": {"numpy", "collections", "functools", "types", "typing", *GROUND},
     "fast": {"numpy", "jax", "optax", "collections", "functools", "types", "typing", *GROUND},
 }
@@ -97,7 +98,7 @@ def public_functions(module) -> list[str]:
     return [name for name in names if not name.startswith("_")]
 
 
-@pytest.mark.parametrize("name", [*CELL_MODULES, "losses", "network"])
+@pytest.mark.parametrize("name", [*CELL_MODULES, "losses", "network", "truncated", "attention", "seq2seq"])
 def test_mirror_modules_have_the_same_names_in_the_same_order(name):
     half = {h: importlib.import_module(f"minirnn.{h}.{name}") for h in ("readable", "fast")}
     assert [n for n in public_functions(half["readable"]) if n not in BACKWARD_ONLY] == public_functions(half["fast"])

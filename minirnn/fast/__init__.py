@@ -4,9 +4,22 @@ Start with :mod:`minirnn.fast.lstm`, which holds the gate arithmetic of one step
 owns the products, the scan over time, the lengths and the gradient.
 """
 
-from minirnn.fast import gru, gru_reset_before, gru_two_state, losses, lstm, lstm_single_state, network, rnn, truncated
+from minirnn.fast import (
+    attention,
+    gru,
+    gru_reset_before,
+    gru_two_state,
+    losses,
+    lstm,
+    lstm_single_state,
+    network,
+    rnn,
+    seq2seq,
+    truncated,
+)
 
 __all__ = [
+    "attention",
     "gru",
     "gru_reset_before",
     "gru_two_state",
@@ -15,5 +28,6 @@ __all__ = [
     "lstm_single_state",
     "network",
     "rnn",
+    "seq2seq",
     "truncated",
 ]

@@ -76,7 +76,7 @@ def forward(network: Network, params: NetworkParams, xs, state=None, lengths=Non
 
 
 def as_key(dropout_key):
-    """A typed key of the generator that :mod:`minirnn.random` computes too."""
+    """A typed key of ``jax.random`` from an integer or from a key of either kind; None stays None."""
     if dropout_key is None:
         return None
     dropout_key = jnp.asarray(dropout_key)

@@ -79,5 +79,22 @@ from minirnn.params.networks import (
     init_recurrent,
     stack,
 )
+from minirnn.params.seq2seq import (
+    ATTENTIONS,
+    AdditiveAttentionParams,
+    AttentionParams,
+    BilinearAttentionParams,
+    DotAttentionParams,
+    Encoded,
+    EncoderDecoder,
+    EncoderDecoderParams,
+    check_attention,
+    check_symbols,
+    init_attention,
+    init_encoder_decoder,
+    state_of,
+    state_parts,
+    teacher_forcing_mask,
+)
 
 __all__ = [name for name in dir() if not name.startswith("_")]

@@ -5,6 +5,7 @@ Start with :mod:`minirnn.readable.lstm`, which holds the gate arithmetic of one 
 """
 
 from minirnn.readable import (
+    attention,
     gru,
     gru_reset_before,
     gru_two_state,
@@ -14,10 +15,12 @@ from minirnn.readable import (
     network,
     optimizers,
     rnn,
+    seq2seq,
     truncated,
 )
 
 __all__ = [
+    "attention",
     "gru",
     "gru_reset_before",
     "gru_two_state",
@@ -27,5 +30,6 @@ __all__ = [
     "network",
     "optimizers",
     "rnn",
+    "seq2seq",
     "truncated",
 ]

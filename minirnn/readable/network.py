@@ -73,8 +73,7 @@ def forward(network: Network, params: NetworkParams, xs, state=None, lengths=Non
         check_lengths(lengths, T, B)
         mask = (np.arange(T)[:, None] < lengths)[:, :, None]  # (T, B, 1)
         xs = np.where(mask[:, :, 0] if xs.ndim == 2 else mask, xs, 0).astype(xs.dtype)
-    key = random.key(dropout_key) if np.ndim(dropout_key) == 0 and dropout_key is not None else dropout_key
-    ys, states, caches = _forward(network.layers, params.layers, xs, state, lengths, mask, key)
+    ys, states, caches = _forward(network.layers, params.layers, xs, state, lengths, mask, as_key(dropout_key))
     lengths = np.full(B, T) if lengths is None else lengths
     read: Any = None
     if network.read == "last":
@@ -84,6 +83,11 @@ def forward(network: Network, params: NetworkParams, xs, state=None, lengths=Non
     outputs, head = layers.dense(params.head, ys)
     outputs = _masked(outputs, mask) if network.read == "steps" else outputs
     return outputs, states, Cache(network, mask, caches, read, head)
+
+
+def as_key(dropout_key):
+    """A key of :mod:`minirnn.random` from an integer or from such a key; None stays None."""
+    return random.key(dropout_key) if dropout_key is not None and np.ndim(dropout_key) == 0 else dropout_key
 
 
 def backward(doutputs, dstate, cache: Cache):

@@ -59,7 +59,7 @@ def gradient(
     """
     check_truncated(network, window)
     total, dparams = 0.0, tree_map(np.zeros_like, params)
-    key = random.key(dropout_key) if np.ndim(dropout_key) == 0 and dropout_key is not None else dropout_key
+    key = networks.as_key(dropout_key)
     for index, steps in enumerate(windows(len(xs), window)):
         inside = None if lengths is None else np.clip(np.asarray(lengths) - steps.start, 0, steps.stop - steps.start)
         window_key = None if key is None else random.fold_in(key, index)
