@@ -60,6 +60,8 @@ SYMBOLS = {
     r"o_t": ("output gate", "(B, H)"),
     r"r_t": ("reset gate", "(B, H)"),
     r"n_t": ("candidate state of a GRU", "(B, H)"),
+    r"a_t": ("what a step keeps of h, in a cell whose gates do not read h", "(B, H)"),
+    r"u_t": ("what a step adds to h, in a cell whose gates do not read h", "(B, H)"),
     r"p": ("prediction, or logits where a softmax or a sigmoid follows", "(..., O)"),
     r"q": ("target", "(..., O)"),
     r"w": ("weight or mask of each element", "(..., O)"),
@@ -68,6 +70,7 @@ SYMBOLS = {
 _RNN = "Elman 1990, Finding structure in time"
 _LSTM = "Hochreiter and Schmidhuber 1997; forget gate: Gers et al. 2000"
 _GRU = "Cho et al. 2014, arXiv 1406.1078v1; the form that resets after the product, as in cuDNN and PyTorch"
+_MIN = "Feng et al. 2024, arXiv 2410.01201, Were RNNs All We Needed?, in the form without logarithms"
 _BPTT = "Werbos 1990, Backpropagation through time"
 _LOSS = "textbook definition"
 _ADAM = "Kingma and Ba 2015, arXiv 1412.6980"
@@ -119,6 +122,35 @@ _TABLE = [
     ("P3", r"dW_x = \sum_t x_t^\top \, dzx_t", "engines", _BPTT),
     ("P4", r"dW_h = \sum_t h_{t-1}^\top \, dzh_t", "engines", _BPTT),
     ("P5", r"db = \sum_t dzx_t", "engines", _BPTT),
+    # The recurrence of the cells whose gates do not read h. a and u are its coefficients.
+    ("H1", r"h_t = a_t \odot h_{t-1} + u_t", "both", _MIN),
+    ("H2", r"dh_t = dy_t + dh^{+}_t", "engines", _BPTT),
+    ("H3", r"da_t = dh_t \odot h_{t-1}", "engines", _BPTT),
+    ("H4", r"du_t = dh_t", "engines", _BPTT),
+    ("H5", r"dh^{+}_{t-1} = dh_t \odot a_t", "engines", _BPTT),
+    # The minGRU.
+    ("M1", r"zx_t = x_t \, W_x + b", "both", _MIN),
+    ("M2", r"z_t = \sigma(zx^{z}_t)", "both", _MIN),
+    ("M3", r"n_t = zx^{n}_t", "both", _MIN),
+    ("M4", r"a_t = 1 - z_t", "both", _MIN),
+    ("M5", r"u_t = z_t \odot n_t", "both", _MIN),
+    ("M6", r"dz_t = du_t \odot n_t - da_t", "readable", _BPTT),
+    ("M7", r"dn_t = du_t \odot z_t", "readable", _BPTT),
+    ("M8", r"dzx^{z}_t = dz_t \odot z_t \odot (1 - z_t)", "readable", _BPTT),
+    ("M9", r"dzx^{n}_t = dn_t", "readable", _BPTT),
+    # The minLSTM. Its gradients go through rho, the logarithm of f / i.
+    ("N1", r"zx_t = x_t \, W_x + b", "both", _MIN),
+    ("N2", r"f_t = \sigma(zx^{f}_t)", "both", _MIN),
+    ("N3", r"i_t = \sigma(zx^{i}_t)", "both", _MIN),
+    ("N4", r"n_t = zx^{n}_t", "both", _MIN),
+    ("N5", r"\rho_t = \log(f_t) - \log(i_t)", "both", _MIN),
+    ("N6", r"a_t = f_t / (f_t + i_t)", "both", _MIN),
+    ("N7", r"u_t = i_t / (f_t + i_t) \odot n_t", "both", _MIN),
+    ("N8", r"dn_t = du_t \odot (1 - a_t)", "readable", _BPTT),
+    ("N9", r"d\rho_t = (da_t - du_t \odot n_t) \odot a_t \odot (1 - a_t)", "readable", _BPTT),
+    ("N10", r"dzx^{f}_t = d\rho_t \odot (1 - f_t)", "readable", _BPTT),
+    ("N11", r"dzx^{i}_t = -d\rho_t \odot (1 - i_t)", "readable", _BPTT),
+    ("N12", r"dzx^{n}_t = dn_t", "readable", _BPTT),
     # Losses of one element; a loss is their mean weighted by w (E1).
     ("E1", r"L = \sum(w \odot \ell) / \sum(w)", "both", _LOSS),
     ("E2", r"\ell = (p - q)^2", "both", _LOSS),
@@ -143,7 +175,7 @@ EQUATIONS = {row[0]: Equation(*row) for row in _TABLE}
 _PLAIN = [
     (r"\\sigma", "σ"), (r"\\phi", "φ"), (r"\\delta", "δ"), (r"\\tau", "τ"), (r"\\eta", "η"), (r"\\mu", "μ"),
     (r"\\beta", "β"), (r"\\epsilon", "ε"), (r"\\ell", "ℓ"), (r"\\sum", "Σ"), (r"\\odot", "⊙"), (r"\\top", "ᵀ"),
-    (r"\^ᵀ", "ᵀ"), (r"\\leftarrow", "←"), (r"\\quad", " "), (r"\\,", " "), (r"\\sqrt\{([^}]*)\}", r"√(\1)"),
+    (r"\\rho", "ρ"), (r"\^ᵀ", "ᵀ"), (r"\\leftarrow", "←"), (r"\\quad", " "), (r"\\,", " "), (r"\\sqrt\{([^}]*)\}", r"√(\1)"),
     (r"\\\|", "‖"), (r"\\(tanh|min|max|exp|log)", r"\1"), (r"\{([^{}-]*)\}", r"\1"), (r" +", " "),
 ]  # fmt: skip
 

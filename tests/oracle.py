@@ -53,7 +53,26 @@ def gru_step(p, x, state):
     return new, (new,), {"r": r, "z": z, "n": n}
 
 
-STEPS = {"rnn": rnn_step, "lstm": lstm_step, "gru": gru_step}
+def mingru_step(p, x, state):
+    (h,) = state
+    H = len(h)
+    z = [sigmoid(affine(x, p.Wx, j, p.b[j])) for j in range(H)]
+    n = [affine(x, p.Wx, H + j, p.b[H + j]) for j in range(H)]
+    new = [(1 - z[j]) * h[j] + z[j] * n[j] for j in range(H)]
+    return new, (new,), {"z": z, "n": n}
+
+
+def minlstm_step(p, x, state):
+    (h,) = state
+    H = len(h)
+    f = [sigmoid(affine(x, p.Wx, j, p.b[j])) for j in range(H)]
+    i = [sigmoid(affine(x, p.Wx, H + j, p.b[H + j])) for j in range(H)]
+    n = [affine(x, p.Wx, 2 * H + j, p.b[2 * H + j]) for j in range(H)]
+    new = [f[j] / (f[j] + i[j]) * h[j] + i[j] / (f[j] + i[j]) * n[j] for j in range(H)]
+    return new, (new,), {"f": f, "i": i, "n": n}
+
+
+STEPS = {"rnn": rnn_step, "lstm": lstm_step, "gru": gru_step, "mingru": mingru_step, "minlstm": minlstm_step}
 
 
 def forward(cell, params, xs, state, lengths, **options):

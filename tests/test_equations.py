@@ -10,7 +10,7 @@ import pytest
 import minirnn
 from minirnn import readable
 from minirnn.equations import EQUATIONS, SYMBOLS, plain, select
-from minirnn.params import GRU_GATES, LSTM_GATES, gate_block
+from minirnn.params import GRU_GATES, LSTM_GATES, MINGRU_GATES, MINLSTM_GATES, gate_block
 from minirnn.readable import losses, optimizers
 from minirnn.readable.activations import ACTIVATIONS, sigmoid
 
@@ -23,7 +23,10 @@ def numbers_in(path: Path) -> set[str]:
     return {number for comment in comments for number in re.findall(r"\b[A-Z]\d+\b", comment)}
 
 
-FILES = {"R": "rnn.py", "L": "lstm.py", "G": "gru.py", "P": "engine.py", "E": "losses.py", "O": "optimizers.py"}
+FILES = {
+    "R": "rnn.py", "L": "lstm.py", "G": "gru.py", "M": "mingru.py", "N": "minlstm.py", "H": "linear.py",
+    "P": "engine.py", "E": "losses.py", "O": "optimizers.py",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("number", EQUATIONS)
@@ -68,7 +71,7 @@ _TRANSLATION = [
     (r"\\phi'", "dphi"),
     (r"\\sum_t", " "),
     (r"([A-Za-z]+(?:_(?:\w|\{[^}]*\}))*)\^\\top", r"T(\1)"),
-    (r"\\(sigma|tanh|phi|min|max|exp|log|sum|delta|tau|eta|mu|beta|epsilon|ell)", r"\1"),
+    (r"\\(sigma|tanh|phi|min|max|exp|log|sum|delta|tau|eta|mu|rho|beta|epsilon|ell)", r"\1"),
     (r"\^\{([a-z+]+)\}", lambda m: "_" + m[1].replace("+", "next")),
     (r"_\{t-1\}", "_before"),
     (r"_\{(\w+)\}", r"_\1"),
@@ -163,6 +166,51 @@ def test_gru_equations_hold():
     # P1 is the part of G15 that goes through the product.
     products = {k: v for k, v in computed.items() if k != "dh_next_before"}
     assert check("P2-P5", known, products) == {"P2", "P3", "P4", "P5"}
+
+
+def linear_step(cell, gates):
+    """A step of one sequence by a cell whose gates do not read h, with everything that the code computed, by name."""
+    case = parity.make_case(cell, T=1, B=1, ragged=False)
+    module, p = getattr(readable, cell), case.params
+    y, _, cache = module.step(p, case.xs[0], case.state)
+    dparams, dx, dbefore = module.step_backward(case.dys[0], case.dstate, cache)
+    zx = case.xs[0] @ p.Wx + p.b
+    a, u, _ = module.coefficients(zx)
+    da, du = (case.dys[0] + case.dstate) * case.state, case.dys[0] + case.dstate
+    dzx, dgates = module.coefficients_backward(da, du, a, cache.gates)
+    known = {
+        "x_t": case.xs[0], "W_x": p.Wx, "b": p.b, "h_before": case.state, "dy_t": case.dys[0],
+        "dh_next_t": case.dstate, "dzx_t": dzx,
+    }  # fmt: skip
+    computed = {
+        "h_t": y, "a_t": a, "u_t": u, "da_t": da, "du_t": du, "dh_next_before": dbefore, "zx_t": zx,
+        "dx_t": dx, "dW_x": dparams.Wx, "db": dparams.b[None],
+        **{f"{name}_t": g for name, g in parity.named("", cache.gates).items()},
+        **{f"d{name}_t": g for name, g in parity.named("", dgates).items()},
+    }  # fmt: skip
+    for gate in gates:
+        block = gate_block(gate, gates, len(p.b) // len(gates))
+        known[f"zx_{gate}_t"] = zx[:, block]
+        computed[f"dzx_{gate}_t"] = dzx[:, block]
+    return known, computed
+
+
+def test_mingru_equations_hold():
+    known, computed = linear_step("mingru", MINGRU_GATES)
+    span = "M1-M5, H1-H5, M6-M9, P2, P3, P5"
+    assert check(span, known, computed) == {e.id for e in select(span)} - {"H2"}  # dh_t is checked through da_t
+
+
+def test_minlstm_equations_hold():
+    known, computed = linear_step("minlstm", MINLSTM_GATES)
+    # rho's gradient as the code has it, from that of f.
+    computed["drho_t"] = computed["df_t"] * computed["f_t"]
+    span = "N1-N7, H1-H5, N8-N12, P2, P3, P5"
+    assert check(span, known, computed) == {e.id for e in select(span)} - {"H2", "N5"}
+    # The gradients of f and i themselves, by the quotient rule.
+    f, i, n = (computed[f"{name}_t"] for name in "fin")
+    df = (computed["da_t"] * i - computed["du_t"] * i * n) / (f + i) ** 2
+    np.testing.assert_allclose(computed["df_t"], df, rtol=1e-12)
 
 
 @pytest.mark.parametrize(

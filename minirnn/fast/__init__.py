@@ -4,6 +4,6 @@ Start with :mod:`minirnn.fast.lstm`, which holds the gate arithmetic of one step
 owns the products, the scan over time, the lengths and the gradient.
 """
 
-from minirnn.fast import gru, losses, lstm, network, rnn
+from minirnn.fast import gru, losses, lstm, mingru, minlstm, network, rnn
 
-__all__ = ["gru", "losses", "lstm", "network", "rnn"]
+__all__ = ["gru", "losses", "lstm", "mingru", "minlstm", "network", "rnn"]

@@ -8,11 +8,11 @@ from __future__ import annotations
 import jax.numpy as jnp
 import numpy as np
 
-from minirnn.fast import gru, lstm, rnn
+from minirnn.fast import gru, lstm, mingru, minlstm, rnn
 from minirnn.params import Network, NetworkParams, check_states
 from minirnn.params import init_network as _init_network
 
-CELLS = {"rnn": rnn, "lstm": lstm, "gru": gru}
+CELLS = {"rnn": rnn, "lstm": lstm, "gru": gru, "mingru": mingru, "minlstm": minlstm}
 
 
 def init(rng, network: Network, input_size: int, dtype=np.float32) -> NetworkParams:

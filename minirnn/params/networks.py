@@ -30,7 +30,7 @@ class Network:
     """Description of a network: a stack of recurrent layers and a dense head on the last valid step.
 
     Args:
-      cell: ``"rnn"``, ``"lstm"`` or ``"gru"``.
+      cell: ``"rnn"``, ``"lstm"``, ``"gru"``, ``"mingru"`` or ``"minlstm"``.
       hidden_size: H, units per layer.
       num_layers: L, recurrent layers; layer l reads the outputs of layer l-1.
       output_size: O, numbers that the head gives for each sequence.

@@ -4,6 +4,6 @@ Start with :mod:`minirnn.readable.lstm`, which holds the gate arithmetic of one 
 :mod:`minirnn.readable.engine`, which walks through time in both directions. Nothing here imports JAX.
 """
 
-from minirnn.readable import gru, losses, lstm, network, optimizers, rnn
+from minirnn.readable import checks, gru, losses, lstm, mingru, minlstm, network, optimizers, rnn
 
-__all__ = ["gru", "losses", "lstm", "network", "optimizers", "rnn"]
+__all__ = ["checks", "gru", "losses", "lstm", "mingru", "minlstm", "network", "optimizers", "rnn"]

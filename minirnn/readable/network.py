@@ -11,9 +11,9 @@ import numpy as np
 
 from minirnn.params import Array, DenseParams, Network, NetworkParams, check_states
 from minirnn.params import init_network as _init_network
-from minirnn.readable import gru, lstm, rnn
+from minirnn.readable import gru, lstm, mingru, minlstm, rnn
 
-CELLS = {"rnn": rnn, "lstm": lstm, "gru": gru}
+CELLS = {"rnn": rnn, "lstm": lstm, "gru": gru, "mingru": mingru, "minlstm": minlstm}
 
 
 class Cache(NamedTuple):
@@ -64,7 +64,7 @@ def backward(doutputs, dstate, cache: Cache):
     cell = CELLS[cache.network.cell]
     head = DenseParams(W=cache.h.T @ doutputs, b=doutputs.sum(axis=0))
     dh = np.where((cache.last < 0)[:, None], 0, doutputs @ cache.head.W.T)  # (B, H)
-    T, (B, H) = len(cache.layers[-1].gates), dh.shape
+    T, (B, H) = len(cache.layers[-1].xs), dh.shape
     dys = np.zeros((T, B, H), dh.dtype)
     if T:
         dys[cache.last, np.arange(B)] = dh  # only the step that the head read
