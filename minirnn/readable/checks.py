@@ -26,7 +26,7 @@ import numpy as np
 STEP = 1e-30  # of the complex step: nothing is subtracted, so it may be as small as one likes
 
 # Judge -> the largest relative error that counts as right.
-BOUNDS = {"complex step": 1e-12, "central differences": 1e-6, "function": 1e-10}
+BOUNDS = {"complex step": 1e-12, "central differences": 1e-6, "a function": 1e-10}
 FLOAT32_BOUND = 1e-5  # of every judge, where the gradient (or the judge's) holds float32
 
 
@@ -76,8 +76,11 @@ class Report(NamedTuple):
             return "\n".join([*lines, f"All {len(self.errors)} are right." if self.errors else "Nothing to check."])
         lines.append(f"First wrong: {self.first_wrong}")
         lines += [f"  {name}: {note}" for name, note in self.notes.items()]
-        if any(self.wrong_steps.values()):
-            lines.append("  The backward pass runs from the last step to the first: look at the largest wrong t.")
+        for name, steps in self.wrong_steps.items():
+            lines.append(
+                f"  {name}: wrong at t = {_steps_text(steps)} of 0 to {self.shapes[name][0] - 1}; the backward"
+            )
+            lines.append(f"  pass runs from the last step to the first, so look at t = {steps[-1]}")
         return "\n".join(lines)
 
 
@@ -134,19 +137,20 @@ def compare(
     given = _gradients_by_name(inputs, gradients, "gradients")
     if callable(judge):
         found = _gradients_by_name(inputs, judge(inputs), "the judge's gradients")
-        truths = {name: _ByFunction(found[name], name, arrays[name]) for name in arrays}
+        truths = {name: _of_function(name, found[name], arrays[name].shape) for name in arrays}
     elif judge in ("complex step", "central differences"):
         truths = _derivatives(loss, inputs, arrays, judge, limit, directions, seed)
     else:
         raise ValueError(
             f"unknown judge {judge!r}; expected 'complex step', 'central differences' or a function of the inputs"
         )
-    name_of_judge = judge if isinstance(judge, str) else "function"
+    if bound is not None and not bound > 0:
+        raise ValueError(f"bound must be above 0, got {bound}")
     total = np.sqrt(sum(np.linalg.norm(truth.values.ravel()) ** 2 for truth in truths.values()))
-    report = Report(str(name_of_judge if isinstance(judge, str) else "a function"), {}, {}, {}, {}, {}, {})
+    report = Report(judge if isinstance(judge, str) else "a function", {}, {}, {}, {}, {}, {})
     for name, truth in truths.items():
         report.shapes[name], report.checked[name] = arrays[name].shape, truth.checked
-        report.bounds[name] = _bound(name_of_judge, given[name], truth) if bound is None else bound
+        report.bounds[name] = _bound(report.judge, given[name], truth) if bound is None else bound
         _judge_one(report, name, given[name], truth, float(total))
     return report
 
@@ -164,21 +168,27 @@ class _Truth(NamedTuple):
     eps: float = float(np.finfo(np.float64).eps)  # of the numbers that the judge computes with
 
 
-def _ByFunction(gradient, name, array) -> _Truth:
-    if gradient is None or np.shape(gradient) != array.shape:
+def _of_function(name: str, gradient, shape: tuple[int, ...]) -> _Truth:
+    """The gradient that the caller's judge gave for one array."""
+    if gradient is None or np.shape(gradient) != shape:
         found = "none" if gradient is None else f"one of shape {np.shape(gradient)}"
-        raise ValueError(f"the judge's gradients: {found} for {name}; expected shape {array.shape}")
+        raise ValueError(f"the judge's gradients: {found} for {name}; expected shape {shape}")
     gradient = np.asarray(gradient)
-    return _Truth(gradient.astype(np.float64), "all elements", eps=float(np.finfo(gradient.dtype).eps))
+    return _Truth(gradient.astype(np.float64), "all elements", eps=_eps(gradient))
+
+
+def _eps(array) -> float:
+    """Relative rounding error of an array's numbers; 0 for integers and None."""
+    dtype = np.asarray(array).dtype
+    return float(np.finfo(dtype).eps) if dtype.kind in "fc" else 0.0
 
 
 def _bound(judge: str, gradient, truth: _Truth) -> float:
-    single = float(np.finfo(np.float32).eps)
+    """The default bound of an array: wider where the gradient, or what judges it, is in float32."""
+    single = _eps(np.float32(0))
     if judge == "central differences" and truth.eps >= single:
         return 1e-2
-    of_gradient = np.asarray(gradient).dtype if gradient is not None else np.dtype(np.float64)
-    in_float32 = truth.eps >= single or (of_gradient.kind == "f" and np.finfo(of_gradient).eps >= single)
-    return max(BOUNDS[judge], FLOAT32_BOUND) if in_float32 else BOUNDS[judge]
+    return max(BOUNDS[judge], FLOAT32_BOUND) if max(truth.eps, _eps(gradient)) >= single else BOUNDS[judge]
 
 
 def _judge_one(report: Report, name: str, gradient, truth: _Truth, total: float) -> None:
@@ -192,9 +202,8 @@ def _judge_one(report: Report, name: str, gradient, truth: _Truth, total: float)
     if truth.vectors is not None:  # the slope along a direction v is the sum over gradient * v
         actual = truth.vectors.reshape(len(truth.vectors), -1) @ actual.ravel()
     difference = actual - truth.values
-    eps = max(truth.eps, float(np.finfo(np.asarray(gradient).dtype).eps) if _is_float(gradient) else 0.0)
     # What the judge cannot tell from zero: its own rounding, and that of the loss's largest gradients.
-    unseen = truth.noise + eps * total
+    unseen = truth.noise + max(truth.eps, _eps(gradient)) * total
     scale = max(float(np.linalg.norm(truth.values.ravel())), unseen / bound)
     norm = float(np.linalg.norm(difference.ravel()))
     report.errors[name] = error = norm / scale if scale else norm
@@ -211,10 +220,6 @@ def _judge_one(report: Report, name: str, gradient, truth: _Truth, total: float)
         report.wrong_steps[name] = [
             int(t) for t in np.flatnonzero(~(per_step <= bound * scale / np.sqrt(len(per_step))))
         ]
-
-
-def _is_float(array) -> bool:
-    return np.asarray(array).dtype.kind == "f"
 
 
 def _steps_text(steps: list[int]) -> str:
@@ -248,7 +253,7 @@ def _derivatives(loss, inputs, arrays, judge, limit, directions, seed) -> dict[s
     at_inputs = _number(value(first, wide[first]))
     if not np.isfinite(at_inputs):
         raise ValueError(f"loss(inputs) is {at_inputs}; gradients can be judged only where the loss is finite")
-    eps = float(np.finfo(at_inputs.dtype).eps) if at_inputs.dtype.kind == "f" else float(np.finfo(np.float64).eps)
+    eps = _eps(at_inputs) or _eps(np.float64(0))
     step = eps ** (1 / 3)
     noise = eps * abs(float(at_inputs)) / step  # of one difference quotient
 
@@ -298,16 +303,16 @@ def _number(value) -> np.ndarray:
 
 
 def _imaginary(value, name, moved) -> float:
-    """The imaginary part of the loss at complex inputs."""
-    advice = 'judge it with "central differences", or see minirnn.readable.checks for what the complex step needs'
+    """The imaginary part of the loss at complex inputs; 0 where it is real, as for an array that it does not use."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", np.exceptions.ComplexWarning)
             result = _number(value(name, moved))
     except (TypeError, np.exceptions.ComplexWarning) as error:
-        raise TypeError(f"loss fails where {name} is complex ({error}); {advice}") from error
-    if result.dtype.kind != "c":
-        raise ValueError(f"loss gives a real number where {name} is complex; {advice}")
+        raise TypeError(
+            f"loss fails where {name} is complex ({error});"
+            ' judge it with "central differences", or see minirnn.readable.checks for what the complex step needs'
+        ) from error
     return float(result.imag)
 
 
@@ -316,7 +321,7 @@ def _check_complex_safe(name: str, exact: float, approximate: float, noise: floa
     if abs(exact - approximate) > 1e-3 * max(abs(exact), abs(approximate)) + noise:
         raise ValueError(
             f"loss is not made for the complex step: a slope in {name} is {exact:.4g} by it and {approximate:.4g} by"
-            ' central differences (abs, max or conj of complex numbers?); judge it with "central differences"'
+            ' central differences (abs, max, conj or .real of complex numbers?); judge it with "central differences"'
         )
 
 
