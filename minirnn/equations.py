@@ -5,8 +5,9 @@ elementwise one. A superscript names a gate's block of columns, as in ``z^{i}_t`
 gradient of the loss with respect to it. ``dh^{+}_t`` and ``dc^{+}_t`` are what arrives at step t from step t+1.
 
 The line of code that computes an equation carries its number in a comment. Forward numbers stand in both halves;
-backward numbers of gates stand in ``readable`` (in ``fast`` JAX derives them); those of the products (P) stand in the
-engines of both halves. The tests hold this, and evaluate the LaTeX below against what the code computes.
+backward numbers of gates stand in ``readable`` (in ``fast`` JAX derives them); those of the products (P) and of the
+linear recurrence (H) stand in the engines of both halves. The tests hold this, and evaluate the LaTeX below against
+what the code computes.
 """
 
 from __future__ import annotations

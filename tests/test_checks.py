@@ -130,6 +130,25 @@ def test_what_is_missing_or_misshapen_is_wrong_and_the_table_says_so():
     assert "so look at t = 4" in text
 
 
+@pytest.mark.parametrize("judge", ["complex step", "central differences", lambda i: {**i, "a": 2 * i["a"]}])
+def test_odd_gradients(judge):
+    inputs = {"a": np.array([1.0, 2.0]), "empty": np.zeros((0, 3))}
+
+    def run(da):
+        return compare(lambda i: (i["a"] ** 2).sum(), {"a": da, "empty": np.zeros((0, 3))}, inputs, judge)
+
+    assert run([2.0, 4.0]).ok
+    assert run([2, 4]).ok
+    assert run([2.0, 4.0 + 0j]).notes == {"a": "it holds complex128; expected real numbers"}
+    assert run([2.0, np.inf]).notes == {"a": "it holds NaN or infinity"}
+
+
+def test_a_judge_that_knows_nothing_is_not_agreed_with():
+    report = compare(None, np.ones(2), np.ones(2), lambda i: np.array([1.0, np.nan]))
+    assert report.first_wrong == "inputs"
+    assert report.notes == {"inputs": "the judge's holds NaN or infinity"}
+
+
 def test_big_arrays_are_checked_along_seeded_directions():
     inputs, target = problem()
     right = backward(inputs, target)

@@ -198,6 +198,10 @@ def _judge_one(report: Report, name: str, gradient, truth: _Truth, total: float)
         found = "no gradient was given" if gradient is None else f"it has shape {np.shape(gradient)}"
         report.errors[name], report.notes[name] = float("inf"), f"{found}; expected shape {shape}"
         return
+    if np.asarray(gradient).dtype.kind not in "fiu":
+        report.errors[name] = float("inf")
+        report.notes[name] = f"it holds {np.asarray(gradient).dtype}; expected real numbers"
+        return
     actual = np.asarray(gradient, np.float64)
     if truth.vectors is not None:  # the slope along a direction v is the sum over gradient * v
         actual = truth.vectors.reshape(len(truth.vectors), -1) @ actual.ravel()
@@ -211,6 +215,8 @@ def _judge_one(report: Report, name: str, gradient, truth: _Truth, total: float)
         return
     if not np.isfinite(actual).all():
         report.notes[name] = "it holds NaN or infinity"
+    elif not np.isfinite(truth.values).all():
+        report.notes[name] = "the judge's holds NaN or infinity"
     else:
         factor = float((actual * truth.values).sum() / max((truth.values**2).sum(), np.finfo(np.float64).tiny))
         if np.linalg.norm((actual - factor * truth.values).ravel()) <= 10 * bound * scale:
@@ -275,7 +281,7 @@ def _derivatives(loss, inputs, arrays, judge, limit, directions, seed) -> dict[s
             vector = _unit_vectors(rng, 1, array.shape)[0]
             _check_complex_safe(name, complex_step(name, vector), differences(name, vector), 1e4 * noise)
         if array.size <= limit:
-            vectors, checked = np.eye(array.size).reshape(-1, *array.shape), "all elements"
+            vectors, checked = np.eye(array.size).reshape(array.size, *array.shape), "all elements"
         else:
             vectors, checked = _unit_vectors(rng, directions, array.shape), f"{directions} random directions"
         values = np.array([slope(name, vector) for vector in vectors])
