@@ -5,8 +5,9 @@ elementwise one. A superscript names a gate's block of columns, as in ``z^{i}_t`
 gradient of the loss with respect to it. ``dh^{+}_t`` and ``dc^{+}_t`` are what arrives at step t from step t+1.
 
 The line of code that computes an equation carries its number in a comment. Forward numbers stand in both halves;
-backward numbers of gates stand in ``readable`` (in ``fast`` JAX derives them); those of the products (P) stand in the
-engines of both halves. The tests hold this, and evaluate the LaTeX below against what the code computes.
+backward numbers of gates stand in ``readable`` (in ``fast`` JAX derives them); those of the products (P) and of the
+linear recurrence (H) stand in the engines of both halves. The tests hold this, and evaluate the LaTeX below against
+what the code computes.
 """
 
 from __future__ import annotations
@@ -60,7 +61,6 @@ SYMBOLS = {
     r"o_t": ("output gate", "(B, H)"),
     r"r_t": ("reset gate", "(B, H)"),
     r"n_t": ("candidate state of a GRU", "(B, H)"),
-    r"u_t": ("the state after the reset gate (GRU that resets before the product)", "(B, H)"),
     r"s_t": ("symbol, as a row of zeros and one 1", "(B, V)"),
     r"E": ("embedding of the symbols", "(V, E)"),
     r"q_t": ("query of the attention", "(B, Q)"),
@@ -68,7 +68,6 @@ SYMBOLS = {
     r"v": ("values of one sequence", "(S, V)"),
     r"d_k": ("size K of a key", "()"),
     r"e_t": ("how well a query fits each key", "(B, S)"),
-    r"a_t": ("attention weights, (B, S); pre-activations of the GRU with two states, (B, GH)", "(B, S)"),
     r"p": ("prediction, or logits where a softmax or a sigmoid follows", "(..., O)"),
     r"q": ("target", "(..., O)"),
     r"a": ("raw scale, or raw quantiles a_1 to a_K", "(..., O)"),
@@ -86,6 +85,7 @@ _GRU = "Cho et al. 2014, arXiv 1406.1078v1; the form that resets after the produ
 _SINGLE = "an LSTM that feeds its memory back, from lecture notes; compare Hochreiter and Schmidhuber 1997"
 _GRU_BEFORE = "Cho et al. 2014, arXiv 1406.1078v3"
 _TWO_STATE = "a GRU with a memory cell of its own, from lecture notes; compare Cho et al. 2014"
+_MIN = "Feng et al. 2024, arXiv 2410.01201, Were RNNs All We Needed?, in the form without logarithms"
 _BPTT = "Werbos 1990, Backpropagation through time"
 _NORM = "Ba et al. 2016, arXiv 1607.06450"
 _DROPOUT = "Srivastava et al. 2014; one mask for each sequence: Gal and Ghahramani 2016, arXiv 1512.05287"
@@ -255,6 +255,35 @@ _TABLE = [
     ("Q13", r"dW_b = h_S^\top \, dz_0, \quad db_b = dz_0", "readable", _BPTT),
     ("Q14", r"dE = \sum_t s_t^\top \, dx_t", "readable", _BPTT),
     ("Q15", r"m = l / ((5 + n) / 6)^\alpha", "search", "Wu et al. 2016, arXiv 1609.08144, without coverage"),
+    # The recurrence of the cells whose gates do not read h. a and u are its coefficients.
+    ("H1", r"h_t = a_t \odot h_{t-1} + u_t", "both", _MIN),
+    ("H2", r"dh_t = dy_t + dh^{+}_t", "engines", _BPTT),
+    ("H3", r"da_t = dh_t \odot h_{t-1}", "engines", _BPTT),
+    ("H4", r"du_t = dh_t", "engines", _BPTT),
+    ("H5", r"dh^{+}_{t-1} = dh_t \odot a_t", "engines", _BPTT),
+    # The minGRU.
+    ("M1", r"zx_t = x_t \, W_x + b", "both", _MIN),
+    ("M2", r"z_t = \sigma(zx^{z}_t)", "both", _MIN),
+    ("M3", r"n_t = zx^{n}_t", "both", _MIN),
+    ("M4", r"a_t = 1 - z_t", "both", _MIN),
+    ("M5", r"u_t = z_t \odot n_t", "both", _MIN),
+    ("M6", r"dz_t = du_t \odot n_t - da_t", "readable", _BPTT),
+    ("M7", r"dn_t = du_t \odot z_t", "readable", _BPTT),
+    ("M8", r"dzx^{z}_t = dz_t \odot z_t \odot (1 - z_t)", "readable", _BPTT),
+    ("M9", r"dzx^{n}_t = dn_t", "readable", _BPTT),
+    # The minLSTM. Its gradients go through rho, the logarithm of f / i.
+    ("N1", r"zx_t = x_t \, W_x + b", "both", _MIN),
+    ("N2", r"f_t = \sigma(zx^{f}_t)", "both", _MIN),
+    ("N3", r"i_t = \sigma(zx^{i}_t)", "both", _MIN),
+    ("N4", r"n_t = zx^{n}_t", "both", _MIN),
+    ("N5", r"\rho_t = \log(f_t) - \log(i_t)", "both", _MIN),
+    ("N6", r"a_t = f_t / (f_t + i_t)", "both", _MIN),
+    ("N7", r"u_t = i_t / (f_t + i_t) \odot n_t", "both", _MIN),
+    ("N8", r"dn_t = du_t \odot (1 - a_t)", "readable", _BPTT),
+    ("N9", r"d\rho_t = (da_t - du_t \odot n_t) \odot a_t \odot (1 - a_t)", "readable", _BPTT),
+    ("N10", r"dzx^{f}_t = d\rho_t \odot (1 - f_t)", "readable", _BPTT),
+    ("N11", r"dzx^{i}_t = -d\rho_t \odot (1 - i_t)", "readable", _BPTT),
+    ("N12", r"dzx^{n}_t = dn_t", "readable", _BPTT),
     # Losses of one element; a loss is their mean weighted by w (E1).
     ("E1", r"L = \sum(w \odot \ell) / \sum(w)", "both", _LOSS),
     ("E2", r"\ell = (p - q)^2", "both", _LOSS),
@@ -304,7 +333,7 @@ _PLAIN = [
     (r"\\nu", "ν"), (r"\\psi", "ψ"), (r"\\Gamma", "Γ"), (r"\\ge", "≥"), (r"\\eta", "η"), (r"\\mu", "μ"),
     (r"\\beta", "β"), (r"\\epsilon", "ε"), (r"\\ell", "ℓ"), (r"\\sum", "Σ"), (r"\\odot", "⊙"), (r"\\top", "ᵀ"),
     (r"\^ᵀ", "ᵀ"), (r"\\leftarrow", "←"), (r"\\quad", " "), (r"\\,", " "), (r"\\sqrt\{([^}]*)\}", r"√(\1)"),
-    (r"\\\|", "‖"), (r"\\(tanh|min|max|exp|log)", r"\1"), (r"\{([^{}-]*)\}", r"\1"), (r" +", " "),
+    (r"\\rho", "ρ"), (r"\\\|", "‖"), (r"\\(tanh|min|max|exp|log)", r"\1"), (r"\{([^{}-]*)\}", r"\1"), (r" +", " "),
 ]  # fmt: skip
 
 

@@ -85,6 +85,25 @@ def gru_two_state_step(p, x, state):
     return new_h, (new_h, new_c), {"r": r, "z": z, "n": n, "c": new_c}
 
 
+def mingru_step(p, x, state):
+    (h,) = state
+    H = len(h)
+    z = [sigmoid(affine(x, p.Wx, j, p.b[j])) for j in range(H)]
+    n = [affine(x, p.Wx, H + j, p.b[H + j]) for j in range(H)]
+    new = [(1 - z[j]) * h[j] + z[j] * n[j] for j in range(H)]
+    return new, (new,), {"z": z, "n": n}
+
+
+def minlstm_step(p, x, state):
+    (h,) = state
+    H = len(h)
+    f = [sigmoid(affine(x, p.Wx, j, p.b[j])) for j in range(H)]
+    i = [sigmoid(affine(x, p.Wx, H + j, p.b[H + j])) for j in range(H)]
+    n = [affine(x, p.Wx, 2 * H + j, p.b[2 * H + j]) for j in range(H)]
+    new = [f[j] / (f[j] + i[j]) * h[j] + i[j] / (f[j] + i[j]) * n[j] for j in range(H)]
+    return new, (new,), {"f": f, "i": i, "n": n}
+
+
 STEPS = {
     "rnn": rnn_step,
     "lstm": lstm_step,
@@ -92,6 +111,8 @@ STEPS = {
     "lstm_single_state": lstm_single_state_step,
     "gru_reset_before": gru_reset_before_step,
     "gru_two_state": gru_two_state_step,
+    "mingru": mingru_step,
+    "minlstm": minlstm_step,
 }
 
 

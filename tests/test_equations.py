@@ -15,6 +15,8 @@ from minirnn.params import (
     GRU_GATES,
     GRU_TWO_STATE_GATES,
     LSTM_GATES,
+    MINGRU_GATES,
+    MINLSTM_GATES,
     ConvolutionParams,
     DenseParams,
     EmbeddingParams,
@@ -45,6 +47,9 @@ FILES = {
     "V": "layers.py",
     "A": "attention.py",
     "Q": "seq2seq.py",
+    "M": "mingru.py",
+    "N": "minlstm.py",
+    "H": "linear.py",
     "P": "engine.py",
     "E": "losses.py",
     "O": "optimizers.py",
@@ -105,7 +110,7 @@ _TRANSLATION = [
     (r"\\phi'", "dphi"),
     (r"\\sum_t", " "),
     (r"([A-Za-z]+(?:_(?:\w|\{[^}]*\}))*)\^\\top", r"T(\1)"),
-    (r"\\(sigma|tanh|phi|min|max|exp|log|sum|delta|tau|alpha|eta|mu|nu|beta|epsilon|ell|pi|psi|Gamma)", r"\1"),
+    (r"\\(sigma|tanh|phi|min|max|exp|log|sum|delta|tau|alpha|eta|mu|nu|rho|beta|epsilon|ell|pi|psi|Gamma)", r"\1"),
     (r"\[([^]]+)\]", r"join(\1)"),
     (r"\^\{([a-z+]+)\}", lambda m: "_" + m[1].replace("+", "next")),
     (r"_\{t-1\}", "_before"),
@@ -320,6 +325,51 @@ def test_equations_of_embedding_and_convolution_hold(padding, rng):
     for v in (0, 1, 3, 4):
         np.testing.assert_allclose(value("V8", v=v)[0], dE[v], rtol=1e-12)
     assert not dE[2].any()  # a symbol that does not occur
+
+
+def linear_step(cell, gates):
+    """A step of one sequence by a cell whose gates do not read h, with everything that the code computed, by name."""
+    case = parity.make_case(cell, T=1, B=1, ragged=False)
+    module, p = getattr(readable, cell), case.params
+    y, _, cache = module.step(p, case.xs[0], case.state)
+    dparams, dx, dbefore = module.step_backward(case.dys[0], case.dstate, cache)
+    zx = case.xs[0] @ p.Wx + p.b
+    a, u, _ = module.coefficients(zx)
+    da, du = (case.dys[0] + case.dstate) * case.state, case.dys[0] + case.dstate
+    dzx, dgates = module.coefficients_backward(da, du, a, cache.gates)
+    known = {
+        "x_t": case.xs[0], "W_x": p.Wx, "b": p.b, "h_before": case.state, "dy_t": case.dys[0],
+        "dh_next_t": case.dstate, "dzx_t": dzx,
+    }  # fmt: skip
+    computed = {
+        "h_t": y, "a_t": a, "u_t": u, "da_t": da, "du_t": du, "dh_next_before": dbefore, "zx_t": zx,
+        "dx_t": dx, "dW_x": dparams.Wx, "db": dparams.b[None],
+        **{f"{name}_t": g for name, g in parity.named("", cache.gates).items()},
+        **{f"d{name}_t": g for name, g in parity.named("", dgates).items()},
+    }  # fmt: skip
+    for gate in gates:
+        block = gate_block(gate, gates, len(p.b) // len(gates))
+        known[f"zx_{gate}_t"] = zx[:, block]
+        computed[f"dzx_{gate}_t"] = dzx[:, block]
+    return known, computed
+
+
+def test_mingru_equations_hold():
+    known, computed = linear_step("mingru", MINGRU_GATES)
+    span = "M1-M5, H1-H5, M6-M9, P2, P3, P5"
+    assert check(span, known, computed) == {e.id for e in select(span)} - {"H2"}  # dh_t is checked through da_t
+
+
+def test_minlstm_equations_hold():
+    known, computed = linear_step("minlstm", MINLSTM_GATES)
+    # rho's gradient as the code has it, from that of f.
+    computed["drho_t"] = computed["df_t"] * computed["f_t"]
+    span = "N1-N7, H1-H5, N8-N12, P2, P3, P5"
+    assert check(span, known, computed) == {e.id for e in select(span)} - {"H2", "N5"}
+    # The gradients of f and i themselves, by the quotient rule.
+    f, i, n = (computed[f"{name}_t"] for name in "fin")
+    df = (computed["da_t"] * i - computed["du_t"] * i * n) / (f + i) ** 2
+    np.testing.assert_allclose(computed["df_t"], df, rtol=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """The four functions that every cell module of this half offers, made from its ``CELL``.
 
-They do no mathematics of their own: they hand their arguments to :mod:`minirnn.fast.engine` and carry the cell's
-equations in their docstrings.
+They do no mathematics of their own: they hand their arguments to :mod:`minirnn.fast.engine`, or to
+:mod:`minirnn.fast.linear`, and carry the cell's equations in their docstrings.
 
 Dimension letters: T time steps, B batch, D input size, H hidden size.
 """
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from minirnn.equations import numbered
-from minirnn.fast import engine
+from minirnn.fast import engine, linear
 
 
 class Contract(NamedTuple):
@@ -24,24 +24,25 @@ class Contract(NamedTuple):
     gates: Callable[..., Any]
 
 
-def contract(module: str, cell: engine.Cell | Callable[..., engine.Cell], forwards: str) -> Contract:
+def contract(module: str, cell: Any, forwards: str) -> Contract:
     """The functions of a cell module.
 
     Args:
       module: ``__name__`` of the cell module.
-      cell: its Cell, or a function from keyword options (an RNN's activation) to a Cell.
+      cell: its Cell, of either engine, or a function from keyword options (an RNN's activation) to a Cell.
       forwards: the span of its forward equations, such as ``"L1-L7"``.
     """
-    make = cell if not isinstance(cell, engine.Cell) else lambda: cell
+    make = cell if callable(cell) else lambda: cell
+    walk: Any = linear if isinstance(make(), linear.Cell) else engine
 
     def initial_state(params, batch_size):
         """Zero state, every part (B, H), in the dtype of the weights."""
-        return engine.initial_state(make(), params, batch_size)
+        return walk.initial_state(make(), params, batch_size)
 
     @numbered(forwards)
     def step(params, x, state, **options):
         """One step. x (B, D), state (every part (B, H); None stands for zeros) -> y (B, H), state."""
-        return engine.step(make(**options), params, x, state)
+        return walk.step(make(**options), params, x, state)
 
     @numbered(forwards)
     def forward(params, xs, state=None, lengths=None, *, recurrent_scale=None, **options):
@@ -50,11 +51,15 @@ def contract(module: str, cell: engine.Cell | Callable[..., engine.Cell], forwar
         ``state``: initial state, None stands for zeros. ``lengths``: integers (B,) from 0 to T. ``recurrent_scale``:
         (B, H), for recurrent dropout. Masking and errors: :func:`minirnn.fast.engine.forward`.
         """
-        return engine.forward(make(**options), params, xs, state, lengths, recurrent_scale)
+        if recurrent_scale is None:
+            return walk.forward(make(**options), params, xs, state, lengths)
+        if walk is linear:
+            raise ValueError("recurrent_scale was given, but the gates of this cell do not read h: leave it None")
+        return walk.forward(make(**options), params, xs, state, lengths, recurrent_scale)
 
     def gates(params, xs, state=None, lengths=None, **options):
         """Every named intermediate over time: a NamedTuple of arrays (T, B, H), zero on padding."""
-        return engine.gates(make(**options), params, xs, state, lengths)
+        return walk.gates(make(**options), params, xs, state, lengths)
 
     functions = Contract(initial_state, step, forward, gates)
     for function in functions:

@@ -62,10 +62,10 @@ def unnoted(name: str, value: Array) -> Array:
 
 def initial_state(cell: Cell, params: Params, batch_size: int) -> State:
     """Zeros (B, H) for every part of the state, in the dtype of the weights."""
-    shape = (batch_size, params.Wh.shape[0])
+    shape = (batch_size, params.b.shape[0] // cell.blocks)
     if cell.state is None:
-        return jnp.zeros(shape, params.Wh.dtype)
-    return cell.state(*(jnp.zeros(shape, params.Wh.dtype) for _ in cell.state._fields))  # type: ignore[attr-defined]
+        return jnp.zeros(shape, params.b.dtype)
+    return cell.state(*(jnp.zeros(shape, params.b.dtype) for _ in cell.state._fields))  # type: ignore[attr-defined]
 
 
 def step(cell: Cell, params: Params, x: Array, state: State | None) -> tuple[Array, State]:
@@ -146,11 +146,11 @@ def forward_nudged(cell: Cell, params: Params, xs: Array, nudges: Any, state: St
 # ---------------------------------------------------------------- the scan
 
 
-def _prepare(cell, params, xs, state, lengths):
+def _prepare(cell, params, xs, state, lengths, recurrent=True):
     """Arrays on the device, checked; padding replaced by zero before any product, since 0 * NaN is NaN."""
     xs = jnp.asarray(xs)
     params, state = jax.tree.map(jnp.asarray, (params, state))
-    check_sequence(params, xs, state, cell.state, cell.blocks)
+    check_sequence(params, xs, state, cell.state, cell.blocks, recurrent)
     T, B, _ = xs.shape
     if state is None:
         state = initial_state(cell, params, B)

@@ -2,8 +2,9 @@
 
 How it differs from the published GRU, and what that does, stands in :mod:`minirnn.readable.gru_two_state`.
 
+>>> import numpy as np
 >>> params = init(0, input_size=3, hidden_size=2)
->>> ys, state = forward(params, jnp.ones((5, 4, 3)))
+>>> ys, state = forward(params, np.ones((5, 4, 3), np.float32))
 >>> ys.shape, state.h.shape, state.c.shape
 ((5, 4, 2), (4, 2), (4, 2))
 

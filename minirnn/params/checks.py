@@ -7,18 +7,22 @@ from typing import Any
 from minirnn.params.cells import Array, Params, State
 
 
-def check_step(params: Params, x: Array, state: State, state_type: type | None, gates: int) -> None:
+def check_step(
+    params: Params, x: Array, state: State, state_type: type | None, gates: int, recurrent: bool = True
+) -> None:
     """Raises a ValueError or TypeError that names D, B and H when x (B, D) or the state (B, H) does not fit."""
-    D, H = _check_params(params, gates)
+    D, H = _check_params(params, gates, recurrent)
     if x.ndim != 2 or x.shape[1] != D:
         raise ValueError(f"x has shape {tuple(x.shape)}; expected (B, D) with D = {D}, the rows of Wx")
     _check_float(x, "x")
     check_state(state, state_type, x.shape[0], H, "state")
 
 
-def check_sequence(params: Params, xs: Array, state: State | None, state_type: type | None, gates: int) -> None:
+def check_sequence(
+    params: Params, xs: Array, state: State | None, state_type: type | None, gates: int, recurrent: bool = True
+) -> None:
     """Raises a ValueError or TypeError that names T, B, D when xs (T, B, D) or the state (B, H) does not fit."""
-    D, H = _check_params(params, gates)
+    D, H = _check_params(params, gates, recurrent)
     if xs.ndim != 3 or xs.shape[2] != D:
         raise ValueError(
             f"xs has shape {tuple(xs.shape)}; expected time-major (T, B, D) with D = {D}, the rows of Wx"
@@ -29,12 +33,17 @@ def check_sequence(params: Params, xs: Array, state: State | None, state_type: t
         check_state(state, state_type, xs.shape[1], H, "state")
 
 
-def _check_params(params: Params, gates: int) -> tuple[int, int]:
-    """D and H, if the weights are those of a cell with so many gates."""
+def _check_params(params: Params, gates: int, recurrent: bool) -> tuple[int, int]:
+    """D and H, if the weights are those of a cell with so many gates, with Wh where the cell is ``recurrent``."""
+    if hasattr(params, "Wh") != recurrent:
+        wanted = "Wx, Wh and b" if recurrent else "Wx and b, and no Wh"
+        raise TypeError(
+            f"params is a {type(params).__name__}{params._fields}; expected the weights {wanted}".replace("'", "")
+        )
     for name, array in zip(params._fields, params):
         _check_float(array, name)
-    D, H = params.Wx.shape[0], params.Wh.shape[0]
-    shapes = {"Wx": (D, gates * H), "Wh": (H, gates * H), "b": (gates * H,)}
+    D, H = params.Wx.shape[0], params.Wh.shape[0] if recurrent else params.b.shape[0] // gates
+    shapes = {"Wx": (D, gates * H), **({"Wh": (H, gates * H)} if recurrent else {}), "b": (gates * H,)}
     for name, shape in shapes.items():
         found = tuple(getattr(params, name).shape)
         if found != shape:

@@ -6,12 +6,15 @@ Start with :mod:`minirnn.readable.lstm`, which holds the gate arithmetic of one 
 
 from minirnn.readable import (
     attention,
+    checks,
     gru,
     gru_reset_before,
     gru_two_state,
     losses,
     lstm,
     lstm_single_state,
+    mingru,
+    minlstm,
     network,
     optimizers,
     rnn,
@@ -21,12 +24,15 @@ from minirnn.readable import (
 
 __all__ = [
     "attention",
+    "checks",
     "gru",
     "gru_reset_before",
     "gru_two_state",
     "losses",
     "lstm",
     "lstm_single_state",
+    "mingru",
+    "minlstm",
     "network",
     "optimizers",
     "rnn",

@@ -25,6 +25,16 @@ def blocks(z, count):
     return [z[..., k * H : (k + 1) * H] for k in range(count)]
 
 
+def log_sigmoid(z):
+    """log(sigmoid(z)), good also where sigmoid(z) would be 0.
+
+    >>> float(log_sigmoid(np.float64(-1000.0)))
+    -1000.0
+    """
+    negative = z.real < 0
+    return np.where(negative, z, 0) - np.log1p(np.exp(np.where(negative, z, -z)))
+
+
 def relu(z):
     """The positive part of z; NaN stays NaN."""
     return np.where(z.real <= 0, np.zeros_like(z), z)

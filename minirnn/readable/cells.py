@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from minirnn.readable import gru, gru_reset_before, gru_two_state, lstm, lstm_single_state, rnn
+from minirnn.readable import gru, gru_reset_before, gru_two_state, lstm, lstm_single_state, mingru, minlstm, rnn
 
 CELLS: dict[str, ModuleType] = {
     "rnn": rnn,
@@ -13,4 +13,6 @@ CELLS: dict[str, ModuleType] = {
     "lstm_single_state": lstm_single_state,
     "gru_reset_before": gru_reset_before,
     "gru_two_state": gru_two_state,
+    "mingru": mingru,
+    "minlstm": minlstm,
 }

@@ -1,7 +1,7 @@
 """The seven functions that every cell module of this half offers, made from its ``CELL``.
 
-They do no mathematics of their own: they hand their arguments to :mod:`minirnn.readable.engine` and carry the cell's
-equations in their docstrings.
+They do no mathematics of their own: they hand their arguments to :mod:`minirnn.readable.engine`, or to
+:mod:`minirnn.readable.linear`, and carry the cell's equations in their docstrings.
 
 Dimension letters: T time steps, B batch, D input size, H hidden size.
 """
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from minirnn.equations import numbered
-from minirnn.readable import engine
+from minirnn.readable import engine, linear
 
 
 class Contract(NamedTuple):
@@ -27,30 +27,31 @@ class Contract(NamedTuple):
     gate_gradients: Callable[..., Any]
 
 
-def contract(module: str, cell: engine.Cell | Callable[..., engine.Cell], forwards: str, backwards: str) -> Contract:
+def contract(module: str, cell: Any, forwards: str, backwards: str) -> Contract:
     """The functions of a cell module.
 
     Args:
       module: ``__name__`` of the cell module.
-      cell: its Cell, or a function from keyword options (an RNN's activation) to a Cell.
+      cell: its Cell, of either engine, or a function from keyword options (an RNN's activation) to a Cell.
       forwards: the span of its forward equations, such as ``"L1-L7"``.
       backwards: the span of its backward equations.
     """
-    make = cell if not isinstance(cell, engine.Cell) else lambda: cell
+    make = cell if callable(cell) else lambda: cell
+    walk: Any = linear if isinstance(make(), linear.Cell) else engine
 
     def initial_state(params, batch_size):
         """Zero state, every part (B, H), in the dtype of the weights."""
-        return engine.initial_state(make(), params, batch_size)
+        return walk.initial_state(make(), params, batch_size)
 
     @numbered(forwards)
     def step(params, x, state, **options):
         """One step. x (B, D), state (every part (B, H); None stands for zeros) -> y (B, H), state, cache."""
-        return engine.step(make(**options), params, x, state)
+        return walk.step(make(**options), params, x, state)
 
     @numbered(backwards)
     def step_backward(dy, dstate, cache):
         """The gradients of one step. dy (B, H), dstate (like a state, or None) -> dparams, dx (B, D), dstate_prev."""
-        return engine.step_backward(dy, dstate, cache)
+        return walk.step_backward(dy, dstate, cache)
 
     @numbered(forwards)
     def forward(params, xs, state=None, lengths=None, *, recurrent_scale=None, **options):
@@ -59,7 +60,11 @@ def contract(module: str, cell: engine.Cell | Callable[..., engine.Cell], forwar
         ``state``: initial state, None stands for zeros. ``lengths``: integers (B,) from 0 to T. ``recurrent_scale``:
         (B, H), for recurrent dropout. Masking and errors: :func:`minirnn.readable.engine.forward`.
         """
-        return engine.forward(make(**options), params, xs, state, lengths, recurrent_scale)
+        if recurrent_scale is None:
+            return walk.forward(make(**options), params, xs, state, lengths)
+        if walk is linear:
+            raise ValueError("recurrent_scale was given, but the gates of this cell do not read h: leave it None")
+        return walk.forward(make(**options), params, xs, state, lengths, recurrent_scale)
 
     @numbered(backwards)
     def backward(dys, dstate, cache):
@@ -67,15 +72,15 @@ def contract(module: str, cell: engine.Cell | Callable[..., engine.Cell], forwar
 
         ``dys`` excludes what flows between the steps; see :func:`minirnn.readable.engine.backward`.
         """
-        return engine.backward(dys, dstate, cache)
+        return walk.backward(dys, dstate, cache)
 
     def gates(params, xs, state=None, lengths=None, **options):
         """Every named intermediate over time: a NamedTuple of arrays (T, B, H), zero on padding."""
-        return engine.gates(make(**options), params, xs, state, lengths)
+        return walk.gates(make(**options), params, xs, state, lengths)
 
     def gate_gradients(dys, dstate, cache):
         """The gradient with respect to each of ``gates``, each (T, B, H); arguments as in ``backward``."""
-        return engine.gate_gradients(dys, dstate, cache)
+        return walk.gate_gradients(dys, dstate, cache)
 
     functions = Contract(initial_state, step, step_backward, forward, backward, gates, gate_gradients)
     for function in functions:

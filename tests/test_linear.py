@@ -1,0 +1,105 @@
+"""The cells that are linear recurrences: long sequences, gates that underflow, the depth of the scan, wrong weights."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import parity
+import pytest
+
+from minirnn import fast, readable
+from minirnn.fast import linear
+from minirnn.readable.activations import log_sigmoid
+
+cells = pytest.mark.parametrize("cell", ["mingru", "minlstm"])
+halves = pytest.mark.parametrize("half", [readable, fast], ids=["readable", "fast"])
+
+
+@pytest.mark.parametrize(("dtype", "bound"), [(np.float32, 1e-5), (np.float64, 1e-10)])
+def test_the_halves_agree_over_4096_steps(dtype, bound, request):
+    if dtype == np.float64:
+        request.getfixturevalue("x64")
+    for cell in ("mingru", "minlstm"):  # in one test: they share a compiled scan
+        case = parity.make_case(cell, T=4096, B=3, D=2, H=4, dtype=dtype)
+        case.params.b[:4] -= dtype(3) if cell == "mingru" else dtype(-3)  # slow to forget: a is near 1
+        ys, final = parity.readable_forward(case)[:2]
+        actual, expected = getattr(fast, cell).forward(case.params, case.xs, case.state, case.lengths), (ys, final)
+        for a, b in zip(actual, expected):
+            assert parity.relative_error(a, b) < bound
+        parity.worst(parity.by_hand(case), parity.by_jax(case), bound)
+
+
+@cells
+def test_the_scan_and_its_gradient_have_no_loop_over_time(cell):
+    case = parity.make_case(cell, T=64, dtype=np.float32)
+
+    def loss(params):
+        return getattr(fast, cell).forward(params, case.xs, case.state, case.lengths)[0].sum()
+
+    program = str(jax.make_jaxpr(jax.grad(loss))(case.params))
+    assert "scan[" not in program
+    assert "while[" not in program
+    plain = lambda p: linear.forward(getattr(fast, cell).CELL, p, case.xs, plain=True)[0]  # noqa: E731
+    assert "scan[" in str(jax.make_jaxpr(plain)(case.params))
+
+
+@pytest.mark.parametrize("level", [-40.0, -120.0, -1000.0])
+def test_minlstm_gates_that_both_underflow_are_still_divided(level):
+    """f / (f + i) depends on the difference of the pre-activations once both are far below zero."""
+    case = parity.make_case("minlstm", dtype=np.float32, ragged=False)
+    params = case.params._replace(Wx=case.params.Wx * np.float32(0.01))
+    f, i, n = np.split(params.b, 3)
+    params = params._replace(b=np.concatenate([level + f, level + i, n]).astype(np.float32))
+    exact = [np.array(a, np.float64) for a in (case.xs, params.Wx, params.b, case.state)]
+    z_f, z_i, z_n = np.split(exact[0] @ exact[1] + exact[2], 3, axis=-1)
+    h, keep = exact[3], 1 / (1 + np.exp(z_i - z_f))
+    expected = []
+    for t in range(len(z_n)):
+        h = keep[t] * h + (1 - keep[t]) * z_n[t]
+        expected.append(h)
+    bound = 1e-6 * max(1.0, -level)  # the pre-activations themselves are rounded
+    for half in (readable, fast):
+        ys = half.minlstm.forward(params, case.xs, case.state)[0]
+        assert parity.relative_error(ys, np.stack(expected)) < bound
+    extreme = parity.dataclasses.replace(case, params=params)
+    ours, theirs = parity.by_hand(extreme), parity.by_jax(extreme)
+    assert all(np.isfinite(g).all() and g.any() for g in ours.values())
+    parity.worst(ours, theirs, bound)
+
+
+def test_log_sigmoid_and_its_derivative():
+    z = np.array([-800.0, -40.0, -1.5, -0.0, 0.0, 1.5, 40.0, 800.0])
+    np.testing.assert_allclose(log_sigmoid(z), -np.logaddexp(0, -z), rtol=1e-14)
+    moved = log_sigmoid(z + 1e-30j)
+    np.testing.assert_allclose(moved.imag / 1e-30, 1 / (1 + np.exp(np.minimum(z, 700))), rtol=1e-14, atol=1e-300)
+    assert log_sigmoid(z.astype(np.float32)).dtype == np.float32
+
+
+@halves
+def test_weights_of_another_kind_of_cell_are_named(half):
+    gru, mingru = parity.make_case("gru"), parity.make_case("mingru")
+    with pytest.raises(TypeError, match=r"GRUParams\(Wx, Wh, b, b_hn\); expected the weights Wx and b, and no Wh"):
+        half.mingru.forward(gru.params, gru.xs)
+    with pytest.raises(TypeError, match=r"MinGRUParams\(Wx, b\); expected the weights Wx, Wh and b"):
+        half.gru.forward(mingru.params, mingru.xs)
+    with pytest.raises(ValueError, match=r"Wx has shape \(3, 10\); expected \(3, 9\) for D = 3, H = 3 and 3 gates"):
+        half.minlstm.forward(mingru.params, mingru.xs)
+    with pytest.raises(ValueError, match=r"state.h has shape \(2, 5\); expected \(B, H\) = \(4, 5\)"):
+        half.mingru.step(mingru.params, mingru.xs[0], np.zeros((2, 5)))
+
+
+@cells
+def test_many_models_at_once(cell):
+    """``vmap`` over weights, as the training loop does with its members."""
+    case = parity.make_case(cell, dtype=np.float32)
+    two = jax.tree.map(lambda a: jnp.stack([a, 2 * a]), case.params)
+
+    def gradient(params):
+        return jax.grad(lambda p: (getattr(fast, cell).forward(p, case.xs, case.state, case.lengths)[0] ** 2).sum())(
+            params
+        )
+
+    together = jax.vmap(gradient)(two)
+    for k in range(2):
+        alone = gradient(jax.tree.map(lambda a: a[k], two))
+        for a, b in zip(together, alone):
+            assert parity.relative_error(a[k], b) < 1e-5
