@@ -470,14 +470,14 @@ def test_weights_are_those_of_the_description():
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("cell", readable.network.CELLS)
+@pytest.mark.parametrize("cell", readable.cells.CELLS)
 def test_every_cell_can_be_bridged(cell):
     description = EncoderDecoder(cell=cell, bridge=True, **SIZES)
     params, source, target, dlogits = setup(description)
     fed = readable.seq2seq.decoder_inputs(description, target)
     _, cache = readable.seq2seq.forward(description, params, source, None, fed)
     dparams = readable.seq2seq.backward(dlogits, cache)
-    state = readable.network.CELLS[cell].initial_state(params.decoder[0], 1)
+    state = readable.cells.CELLS[cell].initial_state(params.decoder[0], 1)
     parts = len(state) if isinstance(state, tuple) else 1
     assert [len(layer) for layer in params.bridge] == [len(layer) for layer in dparams.bridge] == [parts]
     assert all(np.any(dense.W) for dense in dparams.bridge[0])

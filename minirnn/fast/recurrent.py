@@ -18,7 +18,7 @@ def reverse(xs, lengths):
     T, B = xs.shape[:2]
     if lengths is None:
         return xs[::-1]
-    t = jnp.arange(T)[:, None]
+    t, lengths = jnp.arange(T)[:, None], jnp.asarray(lengths).astype(int)
     return xs[jnp.where(t < lengths, lengths - 1 - t, t), jnp.arange(B)]
 
 

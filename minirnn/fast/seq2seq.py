@@ -20,13 +20,13 @@ from jax import lax
 
 from minirnn import search
 from minirnn.equations import numbered
-from minirnn.fast import attention, losses
+from minirnn.fast import attention, losses, recurrent
 from minirnn.fast.cells import CELLS
 from minirnn.params import (
-    Directions,
     Encoded,
     EncoderDecoder,
     EncoderDecoderParams,
+    RecurrentParams,
     check_lengths,
     check_symbols,
     init_encoder_decoder,
@@ -52,17 +52,13 @@ def encode(description: EncoderDecoder, params: EncoderDecoderParams, source, le
     as they are) and nothing to attend to.
     """
     source, mask = _clean(source, lengths, "source", description.source_vocabulary, description.pad)
-    cell = CELLS[description.cell]
     xs = _embed(params.source_embedding, source)  # (S, B, E)
     states = []
-    for index, layer in enumerate(params.encoder):
-        if isinstance(layer, Directions):
-            there, last = cell.forward(layer.forward, xs, None, lengths)
-            back, first = cell.forward(layer.backward, _reverse(xs, lengths), None, lengths)
-            xs = jnp.concatenate([there, _reverse(back, lengths)], axis=-1)  # (S, B, 2H)
-            final = map_state(lambda *parts: jnp.concatenate(parts, axis=-1), last, first)  # (B, 2H) for each part
-        else:
-            xs, final = cell.forward(layer, xs, None, lengths)
+    for index, weights in enumerate(params.encoder):
+        layer = RecurrentParams(weights, ())
+        xs, final = recurrent.forward(description.encoder_layer, layer, xs, None, lengths)  # (S, B, K)
+        if description.bidirectional:
+            final = map_state(lambda *parts: jnp.concatenate(parts, axis=-1), *final)  # (B, 2H) for each part
         states.append(_bridge(params.bridge[index], final) if params.bridge else final)
     return Encoded(xs, mask, tuple(states))
 
@@ -270,14 +266,6 @@ def _head(params, h, encoded):
         o = jnp.tanh(j @ params.combine.W + params.combine.b)  # Q4
     p = o @ params.output.W + params.output.b  # Q5
     return p, weights
-
-
-def _reverse(xs, lengths):
-    """Each sequence of xs (S, B, .) backwards within its length; what stands past it stays. Its own inverse."""
-    if lengths is None:
-        return xs[::-1]
-    t, lengths = jnp.arange(len(xs))[:, None], jnp.asarray(lengths).astype(int)
-    return jnp.take_along_axis(xs, jnp.where(t < lengths, lengths - 1 - t, t)[:, :, None], axis=0)
 
 
 def _clean(symbols, lengths, name, vocabulary, pad):

@@ -6,6 +6,7 @@ from minirnn.params.cells import (
     LSTM_GATES,
     MINGRU_GATES,
     MINLSTM_GATES,
+    STATES,
     Array,
     Directions,
     GRUGates,

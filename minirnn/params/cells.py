@@ -101,6 +101,10 @@ class GRUTwoState(NamedTuple):
     c: Array  # (B, H)
 
 
+# Name of a cell -> the type of its state, for cells whose state is more than the array h.
+STATES: dict[str, Any] = {"lstm": LSTMState, "gru_two_state": GRUTwoState}
+
+
 class Directions(NamedTuple):
     """One thing for each direction of a bidirectional layer: its weights, or its states."""
 

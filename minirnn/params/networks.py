@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minirnn.params.cells import Array, Directions, GRUTwoState, LSTMState
+from minirnn.params.cells import STATES, Array, Directions
 from minirnn.params.initialisers import INITIALISERS, SCHEMES, glorot_uniform
 
 # ---------------------------------------------------------------- weights
@@ -344,12 +344,9 @@ def init_recurrent(rng, layer: Recurrent, input_size: int, dtype: Any = np.float
     return RecurrentParams(weights, Directions(zeros(), zeros()) if layer.bidirectional else zeros())
 
 
-_STATES: dict[str, Any] = {"lstm": LSTMState, "gru_two_state": GRUTwoState}
-
-
 def _initial_state(cell: str, zeros: np.ndarray) -> Any:
     """A state of zeros (H,), without a batch."""
-    return _STATES[cell](zeros, zeros.copy()) if cell in _STATES else zeros
+    return STATES[cell](*(zeros.copy() for _ in STATES[cell]._fields)) if cell in STATES else zeros
 
 
 def init_layer(rng: np.random.Generator, layer: Layer, input_size: Any, dtype: Any = np.float32) -> Any:

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minirnn.params.cells import Array, Directions, Params, State
+from minirnn.params.cells import STATES, Array, Directions, Params, State
 from minirnn.params.initialisers import INITIALISERS, glorot_uniform
-from minirnn.params.networks import DenseParams, init_dense
+from minirnn.params.networks import DenseParams, Recurrent, init_dense
 
 # ---------------------------------------------------------------- attention
 
@@ -143,6 +143,11 @@ class EncoderDecoder:
     end: int = 2
     pad: int = 0
 
+    @property
+    def encoder_layer(self) -> Recurrent:
+        """Each layer of the encoder."""
+        return Recurrent(self.cell, self.hidden_size, self.bidirectional)
+
 
 class EncoderDecoderParams(NamedTuple):
     """Weights of an encoder-decoder. What it does not have is the empty tuple."""
@@ -163,10 +168,6 @@ class Encoded(NamedTuple):
     outputs: Array  # (S, B, K), zero on padding; K is H, or 2H with two directions
     mask: Array | None  # (S, B), True on real steps; None where every step is real
     states: tuple[State, ...]  # the initial state of each layer of the decoder
-
-
-# Parts of a state, for cells that have more than the array h.
-_PARTS = {"lstm": 2, "gru_two_state": 2}
 
 
 def init_encoder_decoder(rng, description: EncoderDecoder, dtype: Any = np.float32) -> EncoderDecoderParams:
@@ -191,7 +192,7 @@ def init_encoder_decoder(rng, description: EncoderDecoder, dtype: Any = np.float
 
     source_embedding = embedding(d.source_vocabulary)
     encoder = tuple(encoder_layer(E if index == 0 else K) for index in range(d.num_layers))
-    parts = range(_PARTS.get(d.cell, 1))
+    parts = STATES[d.cell]._fields if d.cell in STATES else ("h",)
     bridge = tuple(tuple(init_dense(rng, K, H, dtype) for _ in parts) for _ in encoder) if d.bridge else ()
     target_embedding = embedding(d.target_vocabulary)
     decoder = tuple(layer(E if index == 0 else H) for index in range(d.num_layers))

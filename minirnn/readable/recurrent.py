@@ -35,7 +35,7 @@ def reverse(xs, lengths):
     T, B = xs.shape[:2]
     if lengths is None:
         return xs[::-1]
-    t = np.arange(T)[:, None]
+    t, lengths = np.arange(T)[:, None], np.asarray(lengths).astype(int)
     return xs[np.where(t < lengths, lengths - 1 - t, t), np.arange(B)]
 
 
@@ -63,7 +63,6 @@ def forward(layer: Recurrent, params: RecurrentParams, xs, state=None, lengths=N
     if learned:
         state = _map_directions(lambda s: np.broadcast_to(s, (B, s.shape[-1])), layer, params.initial)
     states = (None,) * len(directions) if state is None else state if layer.bidirectional else (state,)
-    lengths = None if lengths is None else np.asarray(lengths).astype(int)
     outputs, finals, caches = [], [], []
     for index, (weights, start) in enumerate(zip(directions, states)):
         scale = None

@@ -24,6 +24,7 @@ from minirnn.params import (
     Encoded,
     EncoderDecoder,
     EncoderDecoderParams,
+    RecurrentParams,
     State,
     check_lengths,
     check_symbols,
@@ -32,7 +33,7 @@ from minirnn.params import (
     state_of,
     state_parts,
 )
-from minirnn.readable import attention, losses
+from minirnn.readable import attention, losses, recurrent
 from minirnn.readable.cells import CELLS
 
 
@@ -41,7 +42,7 @@ class EncoderCache(NamedTuple):
 
     source: Array  # (S, B), padding replaced by the pad symbol
     lengths: Array | None
-    layers: list[Any]  # a cell's cache for each layer; Directions of two where it reads both ways
+    layers: list[Any]  # a recurrent layer's cache for each
     outputs: Array  # (S, B, K)
     finals: list[State]  # the encoder's final state of each layer, before the bridge
     states: tuple[State, ...]  # after it
@@ -80,18 +81,13 @@ def encode(description: EncoderDecoder, params: EncoderDecoderParams, source, le
     source = np.asarray(source)
     lengths = None if lengths is None else np.asarray(lengths)
     source, mask = _clean(source, lengths, "source", description.source_vocabulary, description.pad)
-    cell = CELLS[description.cell]
     xs = _embed(params.source_embedding, source)  # (S, B, E)
     finals, states, caches = [], [], []
-    for index, layer in enumerate(params.encoder):
-        if isinstance(layer, Directions):
-            there, last, cache = cell.forward(layer.forward, xs, None, lengths)
-            back, first, cache_back = cell.forward(layer.backward, _reverse(xs, lengths), None, lengths)
-            xs = np.concatenate([there, _reverse(back, lengths)], axis=-1)  # (S, B, 2H)
-            final = map_state(lambda *parts: np.concatenate(parts, axis=-1), last, first)  # (B, 2H) for each part
-            cache = Directions(cache, cache_back)
-        else:
-            xs, final, cache = cell.forward(layer, xs, None, lengths)
+    for index, weights in enumerate(params.encoder):
+        layer = RecurrentParams(weights, ())
+        xs, final, cache = recurrent.forward(description.encoder_layer, layer, xs, None, lengths)  # (S, B, K)
+        if description.bidirectional:
+            final = map_state(lambda *parts: np.concatenate(parts, axis=-1), *final)  # (B, 2H) for each part
         finals.append(final)
         states.append(_bridge(params.bridge[index], final) if params.bridge else final)
         caches.append(cache)
@@ -305,7 +301,7 @@ def backward(dlogits, cache: Cache) -> EncoderDecoderParams:
             dbridge.append(dlayer)
 
     # The encoder.
-    dencoder, dxs = _encoder_backward(cell, dencoded, dstates, cache.encoder)
+    dencoder, dxs = _encoder_backward(dencoded, dstates, cache.encoder)
     return EncoderDecoderParams(
         source_embedding=_embedding_gradient(params.source_embedding, cache.encoder.source, dxs),
         encoder=dencoder,
@@ -318,20 +314,15 @@ def backward(dlogits, cache: Cache) -> EncoderDecoderParams:
     )
 
 
-def _encoder_backward(cell, dys, dfinals, cache):
+def _encoder_backward(dys, dfinals, cache):
     """Gradients of the layers, and dxs (S, B, E), from dys (S, B, K) and dfinals of each layer."""
     dlayers: list[Any] = []
     for layer, dfinal in zip(reversed(cache.layers), reversed(dfinals)):
-        if isinstance(layer, Directions):
+        if layer.layer.bidirectional:
             H = dys.shape[-1] // 2
-            dlast, dfirst = (map_state(lambda d: d[:, half], dfinal) for half in (slice(H), slice(H, None)))
-            dforward, dxs, _ = cell.backward(dys[..., :H], dlast, layer.forward)
-            dbackward, dxs_back, _ = cell.backward(_reverse(dys[..., H:], cache.lengths), dfirst, layer.backward)
-            dlayers.insert(0, Directions(dforward, dbackward))
-            dys = dxs + _reverse(dxs_back, cache.lengths)
-        else:
-            dlayer, dys, _ = cell.backward(dys, dfinal, layer)
-            dlayers.insert(0, dlayer)
+            dfinal = Directions(*(map_state(lambda d: d[:, half], dfinal) for half in (slice(H), slice(H, None))))
+        dlayer, dys, _ = recurrent.backward(dys, dfinal, layer)
+        dlayers.insert(0, dlayer.weights)
     return tuple(dlayers), dys
 
 
@@ -380,14 +371,6 @@ def _dense_gradient(inputs, dz):
     """The gradients of W and b of ``inputs @ W + b``, summed over all steps and sequences."""
     inputs, dz = (array.reshape(-1, array.shape[-1]) for array in (inputs, dz))
     return DenseParams(W=inputs.T @ dz, b=dz.sum(axis=0))
-
-
-def _reverse(xs, lengths):
-    """Each sequence of xs (S, B, .) backwards within its length; what stands past it stays. Its own inverse."""
-    if lengths is None:
-        return xs[::-1]
-    t, lengths = np.arange(len(xs))[:, None], lengths.astype(int)
-    return np.take_along_axis(xs, np.where(t < lengths, lengths - 1 - t, t)[:, :, None], axis=0)
 
 
 def _clean(symbols, lengths, name, vocabulary, pad):
