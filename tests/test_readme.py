@@ -28,10 +28,16 @@ def test_the_eight_lines_stand_in_the_source(block, half):
     assert source[start : start + 8] == shown
 
 
-@pytest.mark.parametrize("block", [2, 3])
-def test_the_examples_run(block, tmp_path, monkeypatch):
+@pytest.mark.parametrize("which", [slice(2, 3), slice(3, None)], ids=["forecast", "cells"])
+def test_the_examples_run(which, tmp_path, monkeypatch):
+    """Those of a section one after the other, as a reader would run them."""
     monkeypatch.chdir(tmp_path)
-    exec(compile(blocks("python")[block], "README.md", "exec"), {})
+    names: dict = {}
+    for block in blocks("python")[which]:
+        exec(compile(block, "README.md", "exec"), names)
+    assert names
+    if "report" in names:
+        assert names["report"].first_wrong
 
 
 def test_two_commands_set_up_run_and_test():
