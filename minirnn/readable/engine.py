@@ -152,7 +152,9 @@ def forward(
         xs = np.where(mask, xs, 0)
         empty = (lengths == 0)[:, None]  # (B, 1)
         state = map_state(lambda s: np.where(empty, 0, s), state)
-    zx = xs @ params.Wx + params.b  # (T, B, GH): one product for all steps
+    zx = np.empty((T, B, params.Wx.shape[1]), np.result_type(xs, params.Wx, params.b))
+    np.matmul(_flat(xs), params.Wx, out=_flat(zx))  # one product for all steps
+    zx += params.b  # (T, B, GH)
     elementwise = extra(params)
     cache = Cache(cell, params, xs, mask, recurrent_scale, [], [state], [], [])
     first, second = _products(cell, params, recurrent_scale, cache.seen)
@@ -235,7 +237,7 @@ def _backward(dys: Array, dstate: State | None, cache: Cache):
             dextra[name] += d.sum(axis=0)
 
     # One product per sequence, after the loop: a sum over t and over the batch is a product with T·B in the middle.
-    dxs = dzx @ params.Wx.T  # (T, B, D)  P2
+    dxs = (_flat(dzx) @ params.Wx.T).reshape(xs.shape)  # (T, B, D)  P2
     hs = _scaled(hs, scale)
     dparams = type(params)(
         Wx=_flat(xs).T @ _flat(dzx),  # (D, GH)  P3
