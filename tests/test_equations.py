@@ -20,6 +20,7 @@ from minirnn.params import (
     EmbeddingParams,
     EncoderDecoder,
     LayerNormParams,
+    extra,
     gate_block,
 )
 from minirnn.readable import layers, losses, optimizers, special
@@ -152,7 +153,7 @@ def one_step(cell, options=None):
     width = p.Wh.shape[0]
     second = (lambda d: d @ p.Wh[:, -width:].T,) if cache.cell.second else ()
     dzx, dzh, *_ = cache.cell.update_backward(
-        case.dys[0], case.dstate, cache.gates, cache.zh, case.state, params_extra(p), *second
+        case.dys[0], case.dstate, cache.gates, cache.zh, case.state, extra(p), *second
     )
     dgates = module.gate_gradients(case.dys, case.dstate, parity.readable_forward(case)[2])
     state, dstate = parity.named("", case.state), parity.named("", case.dstate)
@@ -483,10 +484,6 @@ def test_encoder_decoder_equations_hold(rng):
 
 def test_length_penalty_equation_holds():
     assert check("Q15", {"l": -3.0, "n": 4, "alpha": 0.6}, {"m": -3.0 / search.penalty(4, 0.6)}) == {"Q15"}
-
-
-def params_extra(params):
-    return {"b_hn": params.b_hn} if hasattr(params, "b_hn") else {}
 
 
 # ---------------------------------------------------------------- what readers see
