@@ -356,8 +356,11 @@ def select(span: str) -> tuple[Equation, ...]:
     """
     ids = list(EQUATIONS)
     found: list[Equation] = []
-    for part in span.split(","):
+    for part in span.split(",") if span else ():
         first, _, last = part.strip().partition("-")
+        for number in (first, last or first):
+            if number not in EQUATIONS:
+                raise ValueError(f"there is no equation {number!r} (in {span!r}); the numbers stand in EQUATIONS")
         found += [EQUATIONS[k] for k in ids[ids.index(first) : ids.index(last or first) + 1]]
     return tuple(found)
 

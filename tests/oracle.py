@@ -117,7 +117,11 @@ STEPS = {
 
 
 def forward(cell, params, xs, state, lengths, **options):
-    """ys (T, B, H), the final state's arrays (B, H), and every named intermediate (T, B, H), in float64."""
+    """ys (T, B, H), the final state's arrays (B, H), and every named intermediate (T, B, H), in float64.
+
+    ``cell`` is a name of ``STEPS``, or a step like those.
+    """
+    step = STEPS[cell] if isinstance(cell, str) else cell
     T, B, _ = xs.shape
     parts = state if isinstance(state, tuple) else (state,)
     final = [np.array(part, np.float64) for part in parts]
@@ -127,7 +131,7 @@ def forward(cell, params, xs, state, lengths, **options):
     for b in range(B):
         current = tuple(list(part[b]) for part in final)
         for t in range(lengths[b]):
-            y, current, named = STEPS[cell](params, xs[t, b], current, **options)
+            y, current, named = step(params, xs[t, b], current, **options)
             ys[t, b] = y
             for name, value in named.items():
                 seen.setdefault(name, np.zeros((T, B, H)))[t, b] = value

@@ -22,6 +22,7 @@ from minirnn.params import (
     EmbeddingParams,
     EncoderDecoder,
     LayerNormParams,
+    extra,
     gate_block,
 )
 from minirnn.readable import layers, losses, optimizers, special
@@ -157,7 +158,7 @@ def one_step(cell, options=None):
     width = p.Wh.shape[0]
     second = (lambda d: d @ p.Wh[:, -width:].T,) if cache.cell.second else ()
     dzx, dzh, *_ = cache.cell.update_backward(
-        case.dys[0], case.dstate, cache.gates, cache.zh, case.state, params_extra(p), *second
+        case.dys[0], case.dstate, cache.gates, cache.zh, case.state, extra(p), *second
     )
     dgates = module.gate_gradients(case.dys, case.dstate, parity.readable_forward(case)[2])
     state, dstate = parity.named("", case.state), parity.named("", case.dstate)
@@ -535,16 +536,18 @@ def test_length_penalty_equation_holds():
     assert check("Q15", {"l": -3.0, "n": 4, "alpha": 0.6}, {"m": -3.0 / search.penalty(4, 0.6)}) == {"Q15"}
 
 
-def params_extra(params):
-    return {"b_hn": params.b_hn} if hasattr(params, "b_hn") else {}
-
-
 # ---------------------------------------------------------------- what readers see
 
 
 def test_docstrings_take_their_equations_from_the_table():
     assert "L6   c_t = f_t ⊙ c_{t-1} + i_t ⊙ g_t" in readable.lstm.step.__doc__
     assert [e.id for e in readable.gru.forward.equations] == ["G1", "G2", "G3", "G4", "G5"]
+
+
+def test_an_unknown_number_is_named():
+    assert select("") == ()
+    with pytest.raises(ValueError, match="there is no equation 'L99'"):
+        select("L1-L99")
 
 
 @pytest.mark.parametrize("equation", EQUATIONS.values(), ids=lambda e: e.id)

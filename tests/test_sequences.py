@@ -145,7 +145,9 @@ def test_wrong_cotangents_and_activations_are_named():
     with pytest.raises(ValueError, match=r"dys has shape \(5, 4, 5\); expected \(T, B, H\) = \(6, 4, 5\)"):
         readable.lstm.backward(case.dys[1:], None, cache)
     for half in (readable, fast):
-        with pytest.raises(ValueError, match="unknown activation 'sine'; expected one of tanh, relu, sigmoid"):
+        with pytest.raises(
+            ValueError, match="unknown activation 'sine'; expected one of identity, tanh, relu, sigmoid"
+        ):
             half.rnn.forward(case.params, case.xs, activation="sine")
 
 
@@ -275,3 +277,12 @@ def test_relu_hides_no_nan():
     case.xs[2, 1] = np.nan
     for half in (readable, fast):
         assert np.isnan(half.rnn.forward(case.params, case.xs, activation="relu")[0][2, 1]).all()
+
+
+@pytest.mark.parametrize("half", [readable, fast], ids=["readable", "fast"])
+def test_an_elementwise_parameter_of_a_wrong_shape_is_named(half):
+    """It would broadcast, and its gradient would be wrong without a word."""
+    case = parity.make_case("gru", dtype=np.float32)
+    params = case.params._replace(b_hn=np.ones((4, 5), np.float32))
+    with pytest.raises(ValueError, match=r"b_hn has shape \(4, 5\); expected \(5,\) for D = 3, H = 5"):
+        half.gru.forward(params, case.xs)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from minirnn.params.cells import Array, Params, State
+from minirnn.params.cells import Array, Params, State, extra
 
 
 def check_step(
@@ -44,6 +44,7 @@ def _check_params(params: Params, gates: int, recurrent: bool) -> tuple[int, int
         _check_float(array, name)
     D, H = params.Wx.shape[0], params.Wh.shape[0] if recurrent else params.b.shape[0] // gates
     shapes = {"Wx": (D, gates * H), **({"Wh": (H, gates * H)} if recurrent else {}), "b": (gates * H,)}
+    shapes |= dict.fromkeys(extra(params), (H,))
     for name, shape in shapes.items():
         found = tuple(getattr(params, name).shape)
         if found != shape:

@@ -110,7 +110,7 @@ def step_backward(dy: Array, dstate: State | None, cache: StepCache):
         Wx=x.T @ dzx,  # (D, GH)  P3
         Wh=_recurrent_gradient(cell, hidden(state), seen[0] if seen else None, dzh),  # (H, GH)  P4
         b=dzx.sum(axis=0),  # (GH,)  P5
-        **{name: d.sum(axis=0) for name, d in dextra.items()},  # (H,) each
+        **{name: dextra[name].sum(axis=0) for name in extra(params)},  # (H,) each
     )
     return dparams, dx, dstate_prev
 
@@ -233,8 +233,8 @@ def _backward(dys: Array, dstate: State | None, cache: Cache):
         dstate = with_hidden(dstate, hidden(dstate) + first_backward(dzh_t))  # (B, H)  P1
         if kept is not None:
             dstate = map_state(np.add, dstate, kept)
-        for name, d in dextra_t.items():
-            dextra[name] += d.sum(axis=0)
+        for name in elementwise:
+            dextra[name] += dextra_t[name].sum(axis=0)
 
     # One product per sequence, after the loop: a sum over t and over the batch is a product with T·B in the middle.
     dxs = (_flat(dzx) @ params.Wx.T).reshape(xs.shape)  # (T, B, D)  P2
