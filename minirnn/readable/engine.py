@@ -93,7 +93,8 @@ def step(cell: Cell, params: Params, x: Array, state: State | None) -> tuple[Arr
     zx = x @ params.Wx + params.b  # (B, GH)
     zh = first(hidden(state))  # (B, GH)
     y, new_state, gates = cell.update(zx, zh, state, extra(params), *second)
-    return y, new_state, StepCache(cell, params, x, zh, state, gates, seen)
+    # y, the new state and the gates may be one array: callers may write into theirs.
+    return y.copy(), map_state(np.copy, new_state), StepCache(cell, params, x, zh, state, gates, seen)
 
 
 def step_backward(dy: Array, dstate: State | None, cache: StepCache):
@@ -154,6 +155,8 @@ def forward(
         state = map_state(lambda s: np.where(empty, 0, s), state)
     zx = xs @ params.Wx + params.b  # (T, B, GH): one product for all steps
     elementwise = extra(params)
+    if recurrent_scale is not None:
+        recurrent_scale = np.asarray(recurrent_scale, params.Wh.real.dtype)
     cache = Cache(cell, params, xs, mask, recurrent_scale, [], [state], [], [])
     first, second = _products(cell, params, recurrent_scale, cache.seen)
 
@@ -243,7 +246,8 @@ def _backward(dys: Array, dstate: State | None, cache: Cache):
         b=_flat(dzx).sum(axis=0),  # (GH,)  P5
         **dextra,
     )
-    return dparams, dxs, dstate, dgates
+    # Over no steps dstate is still the caller's own: it is returned as a copy.
+    return dparams, dxs, dstate if T else map_state(np.copy, dstate), dgates
 
 
 # ---------------------------------------------------------------- the products with Wh
