@@ -311,6 +311,8 @@ def network_problems(
     fill, array = numbers(draw(seeds), dtype)
     symbols = draw(st.booleans())
     layers = ((Embedding(SYMBOLS, D),) if symbols else ()) + draw(layers_of(D, causal, 3))
+    if not causal and draw(st.booleans()):  # reads what comes after a step: hands gradients back into the padding
+        layers += (Convolution(draw(sizes), 3, "same", "tanh"),)
     read = "steps" if causal else draw(st.sampled_from(["last", "mean", "steps"]))
     network = Network(layers, draw(sizes), read)
     params = fill(readable.network.init(0, network, None if symbols else D, dtype))

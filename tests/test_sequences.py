@@ -194,7 +194,7 @@ def test_writing_into_the_returned_state_does_not_touch_the_cache(cell):
     np.testing.assert_array_equal(dparams.Wx, before["Wx"])
 
 
-@cells
+@pytest.mark.parametrize("cell", [cell for cell in parity.CELLS if cell not in ("mingru", "minlstm")])
 @halves
 def test_a_recurrent_scale_in_float64_leaves_a_float32_cell_in_float32(cell, half, x64):
     case = parity.make_case(cell, dtype=np.float32)
