@@ -1,8 +1,18 @@
 """Fixtures of all tests."""
 
+import atexit
+import shutil
+import tempfile
+
+import hypothesis.configuration
 import jax
 import numpy as np
 import pytest
+
+# While tests are collected hypothesis writes down the constants of imported files: not beside the code.
+notes = tempfile.mkdtemp(prefix="hypothesis-")
+atexit.register(shutil.rmtree, notes, ignore_errors=True)
+hypothesis.configuration.set_hypothesis_home_dir(notes)
 
 
 @pytest.fixture

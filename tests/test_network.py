@@ -199,6 +199,15 @@ def test_inputs_that_do_not_fit(half):
         half.network.forward(stack(), half.network.init(0, stack(), 3), np.zeros((4, 2), np.float32))
 
 
+def test_cotangents_that_do_not_fit():
+    case = make_network_case("three layers")
+    _, state, cache = case.run(readable, case.inputs)
+    with pytest.raises(ValueError, match=r"doutputs has shape \(6, 1\); expected \(6, 2\), the shape of the outputs"):
+        readable.network.backward(np.ones((6, 1)), None, cache)
+    with pytest.raises(ValueError, match="dstate holds 2 states; expected one for each of 3 layers"):
+        readable.network.backward(case.doutputs, state[1:], cache)
+
+
 def test_symbols_outside_the_vocabulary():
     network, _ = NETWORKS["embedding"]
     params = readable.network.init(0, network, None)
@@ -220,6 +229,7 @@ def test_symbols_outside_the_vocabulary():
         (lambda: Recurrent("mingru", recurrent_dropout=0.1), "a mingru has no product h Wh"),
         (lambda: Recurrent("lstm", activation="relu"), "only the cell 'rnn' has a choice"),
         (lambda: Dropout(-0.1), "Dropout.rate is -0.1"),
+        (lambda: LayerNorm(0), "LayerNorm.epsilon is 0; expected more than 0"),
         (lambda: Convolution(3, padding="valid"), "unknown padding 'valid' of Convolution; expected one of causal"),
         (lambda: Network((Recurrent(), Embedding(3, 4))), "an Embedding must be the first layer"),
         (lambda: Residual((Embedding(3, 4),)), "cannot stand inside a Residual"),

@@ -197,6 +197,18 @@ def test_writing_into_the_returned_state_does_not_touch_the_cache(cell):
     np.testing.assert_array_equal(dparams.Wx, before["Wx"])
 
 
+@pytest.mark.parametrize("cell", [cell for cell in parity.CELLS if cell not in ("mingru", "minlstm")])
+@halves
+def test_a_recurrent_scale_in_float64_leaves_a_float32_cell_in_float32(cell, half, x64):
+    case = parity.make_case(cell, dtype=np.float32)
+    scale = np.random.default_rng(0).uniform(0, 2, (4, 5))
+    run = lambda scale: getattr(half, cell).forward(case.params, case.xs, case.state, recurrent_scale=scale)  # noqa: E731
+    results, cast = run(scale)[:2], run(scale.astype(np.float32))[:2]
+    assert {a.dtype for a in jax.tree.leaves(results)} == {np.dtype(np.float32)}
+    for a, b in zip(jax.tree.leaves(results), jax.tree.leaves(cast)):
+        np.testing.assert_array_equal(a, b)
+
+
 @halves
 def test_a_step_takes_no_state_and_no_cotangent_for_zeros(half):
     case = parity.make_case("lstm")

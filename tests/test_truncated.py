@@ -122,3 +122,20 @@ def test_networks_that_cannot_be_cut_into_windows(half, network, window, message
     params = half.network.init(0, network, 2)
     with pytest.raises(ValueError, match=message):
         half.truncated.gradient(network, params, np.zeros((4, 1, 2), np.float32), (), losses.mse, window)
+
+
+@pytest.mark.parametrize("half", [readable, fast], ids=["readable", "fast"])
+def test_lengths_of_the_whole_sequence_are_checked_and_may_be_unsigned(half):
+    network = stack("gru", 2, 1, 2, read="steps")
+    params, xs, target = jax.tree.map(lambda a: a.astype(np.float32), setup(network))
+
+    def loss(outputs, target):
+        value = ((outputs - target) ** 2).sum()
+        return (value, 2 * (outputs - target)) if half is readable else value
+
+    run = lambda lengths: half.truncated.gradient(network, params, xs, (target,), loss, 4, lengths=lengths)  # noqa: E731
+    signed, unsigned = run(np.array([3, 11, 0])), run(np.array([3, 11, 0], np.uint8))
+    jax.tree.map(np.testing.assert_array_equal, signed, unsigned)
+    for wrong in ([3, 12, 0], [3, -1, 0]):
+        with pytest.raises(ValueError, match="lengths must lie between 0 and T = 11"):
+            run(np.array(wrong))

@@ -77,4 +77,4 @@ def _softmax(e, mask):
     exp_e = jnp.where(real, jnp.exp(jnp.where(real, e - highest, 0)), 0)  # the shift changes no weight, none overflows
     total = exp_e.sum(axis=-1, keepdims=True)  # (T, B, 1), at least 1 unless there is no real key
     a = exp_e / jnp.where(total == 0, 1, total)  # A5
-    return a
+    return jnp.where(real, a, 0)  # zero already; but now a cotangent of NaN in the padding counts for nothing

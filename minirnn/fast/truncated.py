@@ -11,10 +11,11 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from minirnn.fast import network as networks
-from minirnn.params import Network, NetworkParams, check_truncated
+from minirnn.params import Network, NetworkParams, check_lengths, check_truncated
 
 
 def windows(T: int, window: int) -> list[slice]:
@@ -42,7 +43,12 @@ def gradient(
     key = networks.as_key(dropout_key)
     xs, targets = jnp.asarray(xs), tuple(jnp.asarray(target) for target in targets)
     spans = windows(len(xs), window)
-    lengths = jnp.full(xs.shape[1], len(xs)) if lengths is None else jnp.asarray(lengths)
+    if lengths is None:
+        lengths = np.full(xs.shape[1], len(xs))
+    traced = isinstance(lengths, jax.core.Tracer)
+    lengths = lengths if traced else np.asarray(lengths)
+    check_lengths(lengths, len(xs), xs.shape[1], values=not traced)
+    lengths = lengths.astype(int)  # a difference of unsigned integers cannot be negative
 
     def one_window(params, state, index, xs, targets):
         inside = jnp.clip(lengths - index * window, 0, len(xs))

@@ -113,7 +113,7 @@ def _flattened(layers: Any) -> Any:
         yield from _flattened(getattr(layer, "layers", ()))
 
 
-def check_states(states: Any, layers: tuple[Params, ...]) -> None:
+def check_states(states: Any, layers: tuple[Any, ...], name: str = "state") -> None:
     """Raises a ValueError unless there is one state for each layer of a network, or none at all."""
     if states is not None and len(states) != len(layers):
-        raise ValueError(f"state holds {len(states)} states; expected one for each of {len(layers)} layers")
+        raise ValueError(f"{name} holds {len(states)} states; expected one for each of {len(layers)} layers")

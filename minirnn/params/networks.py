@@ -209,6 +209,10 @@ class LayerNorm:
 
     epsilon: float = 1e-5
 
+    def __post_init__(self):
+        if not self.epsilon > 0:  # features that are all equal, such as padding, would become 0 / 0
+            raise ValueError(f"LayerNorm.epsilon is {self.epsilon!r}; expected more than 0")
+
     def width(self, input_size: int) -> int:
         """Features that come out."""
         return input_size

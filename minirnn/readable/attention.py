@@ -33,6 +33,7 @@ class Cache(NamedTuple):
     k: Array  # (S, B, K)
     v: Array  # (S, B, V)
     u: Any  # (T, B, S, A) of additive attention, None of the others
+    mask: Any  # (S, B), True on real keys; None where all are
     a: Array  # (T, B, S)
     one_step: bool  # whether the caller's queries have no time
 
@@ -70,8 +71,9 @@ def forward(params: AttentionParams, queries, keys, values, mask=None):
     e, u = _scores(params, q, k)
     a = _softmax(e, mask)
     c = np.einsum("tbs,sbv->tbv", a, v)  # A6
-    cache = Cache(params, q, k, v, u, a, one_step)
-    return (c[0], a[0], cache) if one_step else (c, a, cache)
+    cache = Cache(params, q, k, v, u, mask, a, one_step)
+    weights = a.copy()  # the cache keeps its own: callers may write into theirs
+    return (c[0], weights[0], cache) if one_step else (c, weights, cache)
 
 
 def _scores(params, q, k):
@@ -112,7 +114,7 @@ def backward(dcontext, dweights, cache: Cache) -> tuple[Any, Array, Array, Array
       The gradients with respect to the weights of the attention (the same NamedTuple), the queries, keys and values.
       Those of padded keys and values are zero.
     """
-    params, q, k, v, u, a, one_step = cache
+    params, q, k, v, u, mask, a, one_step = cache
     dc = np.asarray(dcontext)[None] if one_step else np.asarray(dcontext)
     if dc.shape != (*a.shape[:2], v.shape[2]):
         expected = (*a.shape[:2], v.shape[2])[one_step:]
@@ -120,6 +122,8 @@ def backward(dcontext, dweights, cache: Cache) -> tuple[Any, Array, Array, Array
     da = np.einsum("tbv,sbv->tbs", dc, v)  # A7
     if dweights is not None:
         da = da + (dweights[None] if one_step else dweights)  # A7
+    if mask is not None:  # the weight of a padded key is a constant: what it receives (NaN too) counts for nothing
+        da = np.where(mask.T, da, 0)
     dv = np.einsum("tbs,tbv->sbv", a, dc)  # A8
     # What a weight receives counts only as far as it differs from the mean: the weights add up to one whatever happens.
     de = a * (da - (a * da).sum(axis=-1, keepdims=True))  # A9

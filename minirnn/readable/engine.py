@@ -93,7 +93,8 @@ def step(cell: Cell, params: Params, x: Array, state: State | None) -> tuple[Arr
     zx = x @ params.Wx + params.b  # (B, GH)
     zh = first(hidden(state))  # (B, GH)
     y, new_state, gates = cell.update(zx, zh, state, extra(params), *second)
-    return y, new_state, StepCache(cell, params, x, zh, state, gates, seen)
+    # y, the new state and the gates may be one array: callers may write into theirs.
+    return y.copy(), map_state(np.copy, new_state), StepCache(cell, params, x, zh, state, gates, seen)
 
 
 def step_backward(dy: Array, dstate: State | None, cache: StepCache):
@@ -156,6 +157,8 @@ def forward(
     np.matmul(_flat(xs), params.Wx, out=_flat(zx))  # one product for all steps
     zx += params.b  # (T, B, GH)
     elementwise = extra(params)
+    if recurrent_scale is not None:
+        recurrent_scale = np.asarray(recurrent_scale, params.Wh.real.dtype)
     cache = Cache(cell, params, xs, mask, recurrent_scale, [], [state], [], [])
     first, second = _products(cell, params, recurrent_scale, cache.seen)
 
@@ -245,7 +248,8 @@ def _backward(dys: Array, dstate: State | None, cache: Cache):
         b=_flat(dzx).sum(axis=0),  # (GH,)  P5
         **dextra,
     )
-    return dparams, dxs, dstate, dgates
+    # Over no steps dstate is still the caller's own: it is returned as a copy.
+    return dparams, dxs, dstate if T else map_state(np.copy, dstate), dgates
 
 
 # ---------------------------------------------------------------- the products with Wh

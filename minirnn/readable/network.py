@@ -96,6 +96,10 @@ def backward(doutputs, dstate, cache: Cache):
     ``dxs`` (T, B, D) is None for symbols.
     """
     network, mask, caches, read, head = cache
+    doutputs, shape = np.asarray(doutputs), head[-1].shape
+    if doutputs.shape != shape:
+        raise ValueError(f"doutputs has shape {doutputs.shape}; expected {shape}, the shape of the outputs")
+    check_states(dstate, network.layers, "dstate")
     dhead, dys = layers.dense_backward(_masked(doutputs, mask) if network.read == "steps" else doutputs, head)
     if network.read == "last":
         dys = layers.last_step_backward(dys, read)

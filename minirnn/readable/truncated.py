@@ -15,7 +15,7 @@ from collections.abc import Callable
 import numpy as np
 
 from minirnn import random
-from minirnn.params import Network, NetworkParams, check_truncated
+from minirnn.params import Network, NetworkParams, check_lengths, check_truncated
 from minirnn.readable import network as networks
 from minirnn.readable.optimizers import tree_map
 
@@ -58,10 +58,15 @@ def gradient(
       loss, dparams (a NetworkParams), state. Hand the state to the next call to go on with a longer sequence.
     """
     check_truncated(network, window)
+    xs = np.asarray(xs)
+    if lengths is not None:
+        lengths = np.asarray(lengths)
+        check_lengths(lengths, len(xs), xs.shape[1])
+        lengths = lengths.astype(int)  # a difference of unsigned integers cannot be negative
     total, dparams = 0.0, tree_map(np.zeros_like, params)
     key = networks.as_key(dropout_key)
     for index, steps in enumerate(windows(len(xs), window)):
-        inside = None if lengths is None else np.clip(np.asarray(lengths) - steps.start, 0, steps.stop - steps.start)
+        inside = None if lengths is None else np.clip(lengths - steps.start, 0, steps.stop - steps.start)
         window_key = None if key is None else random.fold_in(key, index)
         outputs, state, cache = networks.forward(network, params, xs[steps], state, inside, window_key)
         value, doutputs = loss(outputs, *(target[steps] for target in targets))
