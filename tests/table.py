@@ -1,7 +1,7 @@
 """How closely everything agrees, in one table: ``python tests/parity.py`` prints it.
 
-Every number is the worst relative error (||a - b|| / ||b|| of one array) of a comparison that the tests make too, by
-the same function, and is held to the bound at the head of its column. Nothing is stored.
+Every number is the worst relative error (||a - b|| / ||b|| of one array) that a function of the tests finds, and is
+held to the bound at the head of its column. Nothing is stored.
 """
 
 from __future__ import annotations
@@ -94,6 +94,9 @@ def cell_jax_library(library, row, dtype, bound):
     return max(peers.jax_layer_error(library, cell, name, bound, activation) for name in names)
 
 
+cell_keras, cell_flax = (functools.partial(cell_jax_library, library) for library in ("keras", "flax"))
+
+
 # ---------------------------------------------------------------- what is built of them
 
 
@@ -102,11 +105,19 @@ def network_complex_step(row, dtype, bound):
 
 
 def network_jax(row, dtype, bound):
-    return network_jax_error(make_network_case(row, dtype=dtype, ragged=dtype == np.float64), bound)
+    return network_jax_error(make_network_case(row, dtype=dtype), bound)
 
 
 def stacked(library, row, dtype, bound):
     return peers.stack_error(library, row, bound, dtype=dtype)
+
+
+def attention_complex_step(row, dtype, bound):
+    return test_attention.complex_step_error(row, bound)
+
+
+def attention_torch(row, dtype, bound):
+    return test_attention.torch_error(bound)
 
 
 def seq2seq_complex_step(row, dtype, bound):
@@ -118,12 +129,16 @@ def seq2seq_jax(row, dtype, bound):
 
 
 LOSSES = {", ".join([name, *options]): (name, options) for name, options in test_losses.CASES}
+LOSSES_IN_TORCH = tuple(row for row, case in LOSSES.items() if case in test_losses.IN_TORCH)
 
 
-def loss_error(judge, row, dtype, bound):
-    name, options = LOSSES[row]
-    case = test_losses.weighted_example(name, np.random.default_rng(0), dtype=dtype)
-    return judge(name, options, case, bound)
+def loss_judge(judge):
+    def error(row, dtype, bound):
+        name, options = LOSSES[row]
+        case = test_losses.weighted_example(name, np.random.default_rng(0), dtype=dtype)
+        return judge(name, options, case, bound)
+
+    return error
 
 
 def update_error(what, row, dtype, bound):
@@ -157,17 +172,8 @@ SECTIONS = (
             *judges(cell_complex_step, cell_jax, 1e-10),
             Column("gates, JAX", np.float64, 1e-10, cell_gates),
             Column("PyTorch", np.float64, 1e-12, cell_torch, IN_TORCH, "torch"),
-            *(
-                Column(
-                    name,
-                    np.float32,
-                    1e-5,
-                    functools.partial(cell_jax_library, library),
-                    tuple(cell_layers(library)),
-                    library,
-                )
-                for name, library in (("Keras", "keras"), ("flax", "flax"))
-            ),
+            Column("Keras", np.float32, 1e-5, cell_keras, tuple(cell_layers("keras")), "keras"),
+            Column("flax", np.float32, 1e-5, cell_flax, tuple(cell_layers("flax")), "flax"),
         ),
     ),
     Section(
@@ -189,17 +195,8 @@ SECTIONS = (
         "Attention: every gradient; PyTorch: what is attended to",
         tuple(ATTENTIONS),
         (
-            *judges(
-                lambda row, dtype, bound: test_attention.complex_step_error(row, bound), test_attention.jax_error, 1e-12
-            ),
-            Column(
-                "PyTorch",
-                np.float64,
-                1e-12,
-                lambda row, dtype, bound: test_attention.torch_error(bound),
-                ("dot",),
-                "torch",
-            ),
+            *judges(attention_complex_step, test_attention.jax_error, 1e-12),
+            Column("PyTorch", np.float64, 1e-12, attention_torch, ("dot",), "torch"),
         ),
     ),
     Section(
@@ -211,19 +208,8 @@ SECTIONS = (
         "Losses: value and gradient",
         tuple(LOSSES),
         (
-            *judges(
-                functools.partial(loss_error, test_losses.complex_step_error),
-                functools.partial(loss_error, test_losses.jax_error),
-                1e-12,
-            ),
-            Column(
-                "PyTorch",
-                np.float64,
-                1e-12,
-                functools.partial(loss_error, test_losses.torch_error),
-                tuple(row for row, case in LOSSES.items() if case in test_losses.IN_TORCH),
-                "torch",
-            ),
+            *judges(loss_judge(test_losses.complex_step_error), loss_judge(test_losses.jax_error), 1e-12),
+            Column("PyTorch", np.float64, 1e-12, loss_judge(test_losses.torch_error), LOSSES_IN_TORCH, "torch"),
         ),
     ),
     Section(
@@ -289,7 +275,7 @@ def main() -> None:
     parser.add_argument("--no-skips", action="store_true", help="fail where a library is not installed")
     options = parser.parse_args()
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # several processes may share one GPU
-    print("Worst relative error of any array, and the bound that it is held to")
+    print("Worst relative error of any array, and the bound that it is held to", flush=True)
     # Nearly all the time is compilation, which keeps one core busy. New processes: JAX does not survive a fork.
     workers = min(4, os.cpu_count() or 1)
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:

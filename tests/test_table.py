@@ -23,7 +23,7 @@ def test_a_row_within_its_bounds(capsys):
     assert 0 < float(errors[0]) < 1e-15 < 1e-9 < float(errors[2]) < 1e-5
 
 
-@pytest.mark.parametrize("judge", [table.functools.partial(table.loss_error, table.test_losses.jax_error), None])
+@pytest.mark.parametrize("judge", [LOSSES.columns[2].error, None])
 def test_what_is_out_of_bounds_is_named(judge, capsys):
     """By the comparison itself, or by the table alone; NaN is never within bounds."""
     column = table.Column("JAX", np.float32, 1e-30, judge or (lambda row, dtype, bound: float("nan")))
@@ -37,7 +37,7 @@ def test_a_missing_library_is_told(capsys, monkeypatch):
     monkeypatch.setattr(table, "installed", dict)
     columns = LOSSES.columns[-1:]
     assert printed(LOSSES._replace(columns=columns), "gaussian_nll") == ([], {"torch"})
-    assert "gaussian_nll  not installed" in capsys.readouterr().out
+    assert "gaussian_nll   not installed" in capsys.readouterr().out
     assert printed(LOSSES._replace(columns=columns), "mse") == ([], set())  # torch has no business there
 
 
