@@ -1,6 +1,7 @@
-"""How closely the halves agree: ``python tests/parity.py`` prints the worst relative error of every comparison.
+"""How closely the halves agree, cell by cell: random cases, their gradients by different judges, relative errors.
 
-The tests assert bounds on the same functions. An error is norm-wise for each array: ||a - b|| / ||b||.
+``python tests/parity.py`` prints the worst error of every comparison (tests/table.py); the tests assert bounds on the
+same functions. An error is norm-wise for each array: ||a - b|| / ||b||.
 """
 
 from __future__ import annotations
@@ -246,28 +247,7 @@ def complex_step_error(case: Case, bound=1e-12, directions=0) -> float:
     return worst(actual, exact, bound)
 
 
-def main() -> None:
-    """Prints the worst relative error of each comparison."""
-    print("Worst relative error per array, T = 6 to 512, ragged lengths")
-    print(f"{'cell':14} {'complex step':>13} {'JAX float64':>12} {'JAX float32':>12} {'gates float64':>14}")
-    for cell, options in VARIANTS:
-        with jax.enable_x64(True):
-            step = max(
-                complex_step_error(make_case(cell, options)),
-                complex_step_error(make_case(cell, options, T=512), directions=8),
-            )
-            double, gate = [], []
-            for T in (6, 64, 512):
-                case = make_case(cell, options, T=T, D=7, H=16)
-                double.append(worst(by_hand(case), by_jax(case), 1e-10))
-                gate.append(worst(gates_by_hand(case), gates_by_jax(case), 1e-10))
-        single = []
-        for T in (6, 64, 512):
-            case = make_case(cell, options, T=T, D=7, H=16, dtype=np.float32)
-            single.append(worst(by_hand(case), by_jax(case), float32_bound(T)))
-        name = " ".join([cell, *options.values()])
-        print(f"{name:14} {step:13.1e} {max(double):12.1e} {max(single):12.1e} {max(gate):14.1e}")
-
-
 if __name__ == "__main__":
-    main()
+    import table
+
+    table.main()

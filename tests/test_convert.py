@@ -6,40 +6,15 @@ import re
 import jax
 import jax.numpy as jnp
 import numpy as np
-import parity
+import peers
 import pytest
+from peers import D, H, draw, random_layer, random_stack
 
-from minirnn import convert, fast, readable
-from minirnn.bench import peers as bench_peers
-from minirnn.params import (
-    INITIALISERS,
-    Directions,
-    GRUParams,
-    GRUTwoStateParams,
-    LSTMParams,
-    RNNParams,
-)
+from minirnn import convert
+from minirnn.bench.peers import installed
+from minirnn.params import Directions, GRUParams, GRUTwoStateParams, LSTMParams, RNNParams
 
-T, B, D, H = 6, 4, 3, 5
 SINGLE = [(library, cell) for library, cells in convert.BLOCKS.items() if library != "torch" for cell in cells]
-
-
-def random_layer(cell, rng, input_size=D, dtype=np.float32):
-    """Weights of one direction, nothing zero."""
-    params = INITIALISERS[cell](0, input_size, H, dtype)
-    return type(params)(*(draw(rng, a) for a in params))
-
-
-def random_stack(cell, rng, num_layers=3, bidirectional=True, dtype=np.float32):
-    sizes = [D] + [H * (1 + bidirectional)] * (num_layers - 1)
-    if not bidirectional:
-        return tuple(random_layer(cell, rng, size, dtype) for size in sizes)
-    return tuple(Directions(*(random_layer(cell, rng, size, dtype) for _ in range(2))) for size in sizes)
-
-
-def draw(rng, like):
-    """Numbers of scale 1/sqrt(H), in the shape and dtype of ``like``."""
-    return (rng.standard_normal(np.shape(like)) / np.sqrt(H)).astype(like.dtype)
 
 
 def functions(library):
@@ -285,207 +260,31 @@ def test_wrong_layers_are_named_in_one_line(library, layers, options, message):
     assert "\n" not in str(error.value)
 
 
-# ---------------------------------------------------------------- stacks in PyTorch; one layer: test_peers.py
+# ---------------------------------------------------------------- the same numbers; one layer of PyTorch: test_peers.py
 
 
-def reversal(lengths, steps):
-    """Indices (T, B) that turn each sequence round within its length; twice is once."""
-    t = np.arange(steps)[:, None]
-    return np.where(t < lengths, lengths - 1 - t, t), np.arange(len(lengths))
-
-
-def concatenate(parts):
-    return (np if isinstance(parts[0], np.ndarray) else jnp).concatenate(parts, axis=-1)
-
-
-def stack_forward(module, layers, xs, lengths):
-    """A stack of bidirectional layers. xs (T, B, D) -> ys (T, B, 2H), and each layer's two caches, if it has any."""
-    turn, caches = reversal(lengths, len(xs)), []
-    for params in layers:
-        ahead, _, *cache = module.forward(params.forward, xs, None, lengths)
-        astern, _, *cache_astern = module.forward(params.backward, xs[turn], None, lengths)
-        xs = concatenate([ahead, astern[turn]])
-        caches.append(cache + cache_astern)
-    return xs, caches
-
-
-def stack_backward(module, dys, caches, lengths):
-    """The gradients of a stack: dys (T, B, 2H) -> one Directions of dparams for each layer, dxs (T, B, D)."""
-    turn, dlayers = reversal(lengths, len(dys)), []
-    for ahead, astern in reversed(caches):
-        half = dys.shape[-1] // 2
-        dforward, dys_ahead, _ = module.backward(dys[..., :half], None, ahead)
-        dbackward, dys_astern, _ = module.backward(dys[..., half:][turn], None, astern)
-        dys = dys_ahead + dys_astern[turn]
-        dlayers.insert(0, Directions(dforward, dbackward))
-    return tuple(dlayers), dys
+def skip_without(library):
+    if library not in installed():  # not importorskip: Keras's backend must be chosen before its import
+        pytest.skip(f"{library} is not installed")
 
 
 @pytest.mark.peers
 @pytest.mark.parametrize(("cell", "bias"), [("rnn", True), ("lstm", True), ("gru", True), ("gru", False)])
-def test_torch_stack_both_directions_ragged(cell, bias, rng, x64):
-    torch = pytest.importorskip("torch")
-    lengths = np.array([T, 1, 4, 5])
-    kind = {"rnn": torch.nn.RNN, "lstm": torch.nn.LSTM, "gru": torch.nn.GRU}[cell]
-    module = kind(D, H, num_layers=3, bidirectional=True, bias=bias, dtype=torch.float64)
-    for parameter in module.parameters():
-        parameter.data = torch.tensor(draw(rng, parameter.detach().numpy()))
-    xs, dys = (rng.standard_normal((T, B, size)) for size in (D, 2 * H))
-
-    def run():
-        inputs = torch.tensor(xs, requires_grad=True)
-        packed = torch.nn.utils.rnn.pack_padded_sequence(inputs, torch.tensor(lengths), enforce_sorted=False)
-        ys, _ = torch.nn.utils.rnn.pad_packed_sequence(module(packed)[0], total_length=T)
-        return inputs, ys
-
-    inputs, ys = run()
-    (ys * torch.tensor(dys)).sum().backward()
-    theirs = {name: p.grad.numpy() for name, p in module.named_parameters()}
-    expected = tree_named(ys.detach().numpy(), inputs.grad.numpy(), convert.from_torch(theirs, cell, gradients=True))
-    expected = {name: a for name, a in expected.items() if bias or not name.endswith((".b", ".b_hn"))}
-
-    layers = convert.from_torch({k: v.detach().numpy() for k, v in module.state_dict().items()}, cell)
-    outputs, caches = stack_forward(getattr(readable, cell), layers, xs, lengths)
-    dlayers, dxs = stack_backward(getattr(readable, cell), dys, caches, lengths)
-    found = tree_named(outputs, dxs, dlayers)
-    parity.worst({name: found[name] for name in expected}, expected, 1e-12)
-    if cell == "gru" and bias:  # one compilation of six layers
-        forwards = jax.jit(lambda layers, xs: stack_forward(fast.gru, layers, xs, lengths)[0])
-        fast_outputs, pullback = jax.vjp(forwards, layers, xs)
-        fast_dlayers, fast_dxs = pullback(dys)
-        parity.worst(tree_named(fast_outputs, fast_dxs, fast_dlayers), expected, 1e-12)
-
-    # Gradients on the way out: the second bias has that of the first.
-    back = convert.to_torch(dlayers)
-    for name in [name for name in back if name.startswith("bias_hh")]:
-        rest = slice(0, 2 * H) if cell == "gru" else slice(None)
-        back[name][rest] = back[name.replace("hh", "ih")][rest]
-    parity.worst({name: back[name] for name in theirs}, theirs, 1e-12)
-    # And the weights on the way out: the same outputs, although the biases were merged.
-    module.load_state_dict({k: torch.from_numpy(v) for k, v in convert.to_torch(layers, bias=bias).items()})
-    assert parity.relative_error(run()[1].detach().numpy(), ys.detach().numpy()) <= 1e-12
-
-
-def tree_named(ys, dxs, dlayers):
-    paths = {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in jax.tree.leaves_with_path(dlayers)}
-    return {"ys": np.asarray(ys), "dxs": np.asarray(dxs), **paths}
-
-
-# ---------------------------------------------------------------- the same numbers in the JAX libraries
-
-
-def by_flax(layer, arrays):
-    import flax.linen as nn
-
-    module = nn.RNN(getattr(nn, layer)(H), time_major=True)
-    return lambda arrays, xs: module.apply({"params": {"cell": arrays}}, xs)
-
-
-def by_equinox(layer, arrays):
-    import equinox as eqx
-
-    fresh = getattr(eqx.nn, layer)(D, H, use_bias="bias" in arrays, key=jax.random.key(0))
-
-    def run(arrays, xs):
-        cell = eqx.tree_at(lambda c: [getattr(c, name) for name in arrays], fresh, list(arrays.values()))
-        first = jnp.zeros((B, H))
-
-        def one_step(state, x):
-            state = jax.vmap(cell)(x, state)
-            return state, state[0] if layer == "LSTMCell" else state
-
-        return jax.lax.scan(one_step, (first, first) if layer == "LSTMCell" else first, xs)[1]
-
-    return run
-
-
-def by_haiku(layer, arrays):
-    import haiku as hk
-
-    def unroll(xs):
-        core = getattr(hk, layer)(H)
-        return hk.dynamic_unroll(core, xs, core.initial_state(B))[0]
-
-    transformed = hk.transform(unroll)
-    return lambda arrays, xs: transformed.apply(arrays, None, xs)
-
-
-def by_keras(layer, arrays):
-    keras = bench_peers._keras_on_jax()
-    options = {"reset_after": layer == "GRU"} if layer.startswith("GRU") else {}
-    module = getattr(keras.layers, layer.split()[0])(H, return_sequences=True, dtype="float32", **options)
-    module.build((B, T, D))
-    assert {w.name: tuple(w.shape) for w in module.weights} == {name: a.shape for name, a in arrays.items()}
-
-    def run(arrays, xs):
-        weights = [arrays[w.name] for w in module.weights]
-        ys, _ = module.stateless_call(weights, module.non_trainable_variables, xs.swapaxes(0, 1))
-        return ys.swapaxes(0, 1)
-
-    return run
-
-
-RUNNERS = {"flax": by_flax, "equinox": by_equinox, "haiku": by_haiku, "keras": by_keras}
-
-
-def reset_before(params, xs):
-    """The GRU that resets before the product, as its paper writes it."""
-
-    def one_step(h, x):
-        (xr, xz, xn), (Wr, Wz, Wn) = jnp.split(x @ params.Wx + params.b, 3, axis=-1), jnp.split(params.Wh, 3, axis=-1)
-        r, z = jax.nn.sigmoid(xr + h @ Wr), jax.nn.sigmoid(xz + h @ Wz)
-        h = (1 - z) * h + z * jnp.tanh(xn + (r * h) @ Wn)
-        return h, h
-
-    return jax.lax.scan(one_step, jnp.zeros((B, H)), xs)[1]
-
-
-@functools.partial(jax.jit, static_argnums=(0, 1))  # compiled once for each cell, not for each library
-def by_fast(cell, activation, params, xs, dys):
-    options = {"activation": activation} if cell == "rnn" else {}
-    run = reset_before if cell == "gru_reset_before" else lambda p, xs: getattr(fast, cell).forward(p, xs, **options)[0]
-    ys, pullback = jax.vjp(run, params, xs)
-    return ys, pullback(dys)
+def test_torch_stack_both_directions_ragged(cell, bias, x64):
+    skip_without("torch")
+    peers.stack_error("torch", cell, 1e-12, dtype=np.float64, bias=bias)
 
 
 @pytest.mark.peers
-@pytest.mark.parametrize(
-    ("library", "cell", "layer"),
-    [
-        ("flax", "rnn", "SimpleCell"),
-        ("flax", "lstm", "LSTMCell"),
-        ("flax", "lstm", "OptimizedLSTMCell"),
-        ("flax", "gru", "GRUCell"),
-        ("equinox", "lstm", "LSTMCell"),
-        ("equinox", "gru", "GRUCell"),
-        ("haiku", "rnn", "VanillaRNN"),
-        ("haiku", "lstm", "LSTM"),
-        ("haiku", "gru_reset_before", "GRU"),
-        ("keras", "rnn", "SimpleRNN"),
-        ("keras", "lstm", "LSTM"),
-        ("keras", "gru", "GRU"),
-        ("keras", "gru_reset_before", "GRU before"),
-    ],
-)
-def test_jax_libraries_compute_the_same(library, cell, layer, rng):
-    if library not in bench_peers.installed():  # not importorskip: Keras's backend must be chosen before its import
-        pytest.skip(f"{library} is not installed")
-    to, back = functions(library)
-    # Their arrays, all of them random: where there are two biases, both of them are.
-    arrays = jax.tree.map(lambda a: draw(rng, a), to(random_layer(cell, rng)))
-    xs, dys = (rng.standard_normal((T, B, size), dtype=np.float32) for size in (D, H))
-    ys, pullback = jax.vjp(jax.jit(RUNNERS[library](layer, arrays)), arrays, xs)
-    darrays, dxs = pullback(jnp.asarray(dys))
-    gradients = back(darrays, cell, **({"gradients": True} if library in ("keras", "haiku") else {}))
-    expected = tree_named(ys, dxs, gradients)
+@pytest.mark.parametrize("library", ["flax", "keras"])
+@pytest.mark.parametrize("cell", peers.STACKED)
+def test_jax_libraries_stack_both_directions_ragged(library, cell):
+    skip_without(library)
+    peers.stack_error(library, cell, 1e-5)
 
-    params = back(arrays, cell)
-    activation = "relu" if library == "haiku" else "tanh"
-    outputs, (dparams, dinputs) = by_fast(cell, activation, params, xs, dys)
-    parity.worst(tree_named(outputs, dinputs, dparams), expected, 1e-5)
-    if cell == "gru_reset_before":  # the transcription above is all there is of it
-        return
-    module, options = getattr(readable, cell), {"activation": activation} if cell == "rnn" else {}
-    outputs, _, cache = module.forward(params, xs, **options)
-    dparams, dinputs, _ = module.backward(dys, None, cache)
-    parity.worst(tree_named(outputs, dinputs, dparams), expected, 1e-5)
+
+@pytest.mark.peers
+@pytest.mark.parametrize(("library", "cell", "layer"), peers.JAX_LAYERS)
+def test_jax_libraries_compute_the_same(library, cell, layer):
+    skip_without(library)
+    peers.jax_layer_error(library, cell, layer, 1e-5, "relu" if library == "haiku" else "tanh")

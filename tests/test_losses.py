@@ -21,7 +21,8 @@ HEADS = [("gaussian_nll", {}), ("student_t_nll", {}), ("quantile_pinball", {"qua
 ALL = [*REGRESSIONS, ("softmax_cross_entropy", {}), ("binary_cross_entropy", {}), *HEADS]
 SMOOTHED = [(name, {"label_smoothing": 0.2}) for name in ("softmax_cross_entropy", "binary_cross_entropy")]
 ids = lambda cases: ["-".join([name, *options]) for name, options in cases]  # noqa: E731
-each = pytest.mark.parametrize(("name", "options"), ALL + SMOOTHED, ids=ids(ALL + SMOOTHED))
+CASES = ALL + SMOOTHED
+each = pytest.mark.parametrize(("name", "options"), CASES, ids=ids(CASES))
 each_head = pytest.mark.parametrize(("name", "options"), HEADS, ids=ids(HEADS))
 
 
@@ -36,23 +37,44 @@ def example(name, rng):
     return prediction, target, rng.uniform(0.5, 2, SHAPE)
 
 
-@each
-@pytest.mark.parametrize("weighted", [False, True])
-def test_gradients_equal_the_complex_step_and_jax(name, options, weighted, rng, x64):
-    prediction, target, weight = example(name, rng)
-    weight = weight if weighted else None
+def weighted_example(name, rng, weighted=True, dtype=np.float64):
+    """The same in another dtype, and perhaps without weights."""
+    prediction, target, weight = (a if a.dtype.kind == "i" else a.astype(dtype) for a in example(name, rng))
+    return prediction, target, weight if weighted else None
+
+
+def complex_step_error(name, options, case, bound) -> float:
+    """The relative error of the hand-derived gradient."""
+    prediction, target, weight = case
     function = getattr(readable, name)
-    loss, gradient = function(prediction, target, weight, **options)
     exact = np.zeros_like(prediction)
     for index in np.ndindex(prediction.shape):
         moved = prediction.astype(complex)
         moved[index] += 1e-30j
         exact[index] = function(moved, target, weight, **options)[0].imag / 1e-30
+    return parity.worst({"gradient": function(*case, **options)[1]}, {"gradient": exact}, bound)
+
+
+def jax_error(name, options, case, bound) -> float:
+    """The worst relative error of loss and gradient, between the halves."""
+    ours = getattr(readable, name)(*case, **options)
+    theirs = jax.value_and_grad(getattr(fast, name))(*case, **options)
+    assert {a.dtype for a in (*ours, *theirs)} == {case[0].dtype}
+    return parity.worst(dict(zip(("loss", "gradient"), theirs)), dict(zip(("loss", "gradient"), ours)), bound)
+
+
+@each
+@pytest.mark.parametrize("weighted", [False, True])
+def test_gradients_equal_the_complex_step_and_jax(name, options, weighted, rng, x64):
+    case = weighted_example(name, rng, weighted)
     bound = 1e-12 if name in dict(HEADS) else 1e-14  # complex log1p loses digits of a small scale
-    assert parity.relative_error(gradient, exact) < bound
-    fast_loss, fast_gradient = jax.value_and_grad(getattr(fast, name))(prediction, target, weight, **options)
-    assert parity.relative_error(fast_loss, loss) < bound
-    assert parity.relative_error(fast_gradient, gradient) < bound
+    complex_step_error(name, options, case, bound)
+    jax_error(name, options, case, bound)
+
+
+@each
+def test_both_halves_agree_in_float32(name, options, rng):
+    jax_error(name, options, weighted_example(name, rng, dtype=np.float32), 1e-5)
 
 
 @each
@@ -419,13 +441,21 @@ def test_softplus_keeps_its_digits():
 # ---------------------------------------------------------------- PyTorch
 
 
+IN_TORCH = [*SMOOTHED[:1], *HEADS[:2]]
+
+
 @pytest.mark.peers
-@pytest.mark.parametrize(
-    ("name", "options"), [*SMOOTHED[:1], *HEADS[:2]], ids=["softmax_cross_entropy", "gaussian_nll", "student_t_nll"]
-)
+@pytest.mark.parametrize(("name", "options"), IN_TORCH, ids=ids(IN_TORCH))
 def test_torch_gives_the_same(name, options, rng):
-    torch = pytest.importorskip("torch")
-    raw, target, weight = example(name, rng)
+    pytest.importorskip("torch")
+    torch_error(name, options, example(name, rng), 1e-12)
+
+
+def torch_error(name, options, case, bound) -> float:
+    """The worst relative error of loss and gradient against torch."""
+    import torch
+
+    raw, target, weight = case
     loss, gradient = getattr(readable, name)(raw, target, weight, **options)
     x, y = torch.tensor(raw, requires_grad=True), torch.tensor(target)
     softplus = torch.nn.functional.softplus
@@ -439,5 +469,5 @@ def test_torch_gives_the_same(name, options, rng):
         losses = -student.log_prob(y)
     theirs = (losses * torch.tensor(weight)).sum() / weight.sum()
     theirs.backward()
-    assert loss == pytest.approx(theirs.item(), rel=1e-12)
-    assert parity.relative_error(gradient, x.grad.numpy()) < 1e-12
+    expected = {"loss": theirs.detach().numpy(), "gradient": x.grad.numpy()}
+    return parity.worst({"loss": loss, "gradient": gradient}, expected, bound)

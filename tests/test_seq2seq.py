@@ -86,6 +86,20 @@ def by_complex_step(description, params, source, target, dlogits, forced=None):
     return arrays(jax.tree.unflatten(structure, exact))
 
 
+def complex_step_error(description, bound) -> float:
+    case = setup(description)
+    ours, exact = by_hand(description, *case), by_complex_step(description, *case)
+    assert set(ours) == {"logits", *exact}
+    return parity.worst({name: ours[name] for name in exact}, exact, bound)
+
+
+def jax_error(description, dtype, bound) -> float:
+    case = setup(description, dtype)
+    ours, theirs = by_hand(description, *case), by_jax(description, *case)
+    assert {a.dtype for a in [*ours.values(), *theirs.values()]} == {np.dtype(dtype)}
+    return parity.worst(ours, theirs, bound)
+
+
 # ---------------------------------------------------------------- forward and backward
 
 
@@ -153,17 +167,16 @@ def test_a_batch_gives_what_each_sequence_gives_alone(description):
 def test_gradients_equal_the_complex_step(description):
     case = setup(description)
     before = tree_map(np.copy, case)
-    ours, exact = by_hand(description, *case), by_complex_step(description, *case)
-    parity.worst({name: ours[name] for name in exact}, exact, 1e-12)
-    assert set(ours) == {"logits", *exact}
+    complex_step_error(description, 1e-12)
+    by_hand(description, *case)
     tree_map(np.testing.assert_array_equal, case, before)  # nothing was written into
 
 
 @each
 def test_numpy_equals_jax_in_float64_and_padding_changes_nothing(description, x64):
+    jax_error(description, np.float64, 1e-12)
     case = setup(description)
     ours, theirs = by_hand(description, *case), by_jax(description, *case)
-    parity.worst(ours, theirs, 1e-12)
     # What stands in the padding is no symbol at all, and no gradient.
     _, source, target, dlogits = case
     past = np.arange(T)[:, None] >= TARGET_LENGTHS
@@ -177,10 +190,7 @@ def test_numpy_equals_jax_in_float64_and_padding_changes_nothing(description, x6
 
 @each
 def test_numpy_equals_jax_in_float32(description):
-    case = setup(description, np.float32)
-    ours, theirs = by_hand(description, *case), by_jax(description, *case)
-    assert {a.dtype for a in [*ours.values(), *theirs.values()]} == {np.dtype(np.float32)}
-    parity.worst(ours, theirs, 1e-5)
+    jax_error(description, np.float32, 1e-5)
 
 
 def test_without_lengths_everything_is_real(x64):
