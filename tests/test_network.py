@@ -242,3 +242,40 @@ def test_a_description_holds_layers_only():
     with pytest.raises(TypeError, match=r"Network.layers holds a str; expected Embedding"):
         Network(("lstm",))
     assert Network([LayerNorm()]).layers == (LayerNorm(),)  # hashable, for jit
+
+
+@both
+@pytest.mark.parametrize(
+    ("feature", "change", "error", "message"),
+    [
+        ("three layers", {"layers": 1}, ValueError, "params holds weights of 1 layers; the description has 3"),
+        ("layer norm", {"D": 4}, ValueError, r"expected time-major \(T, B, D\) with D = 3"),
+        (
+            "dense",
+            {"D": 1},
+            ValueError,
+            r"xs has shape \(7, 6, 1\); expected \(T, B, D\) with D = 3, which the dense map",
+        ),
+        ("convolution, causal", {"D": 4}, ValueError, "with D = 3, which the convolution reads"),
+        ("bidirectional", {"state": "one direction"}, TypeError, r"expected Directions\(forward, backward\)"),
+        ("dropout", {"state": "for dropout"}, ValueError, r"state\[1\] is a ndarray, but Dropout has no state"),
+    ],
+)
+def test_weights_inputs_and_states_of_another_network(half, feature, change, error, message):
+    case = make_network_case(feature, dtype=np.float32, ragged=False)
+    params, xs, state = case.inputs["params"], case.inputs["xs"], case.inputs["state"]
+    if "layers" in change:
+        params = params._replace(layers=params.layers[:1])
+    if "D" in change:
+        xs = np.ones((7, 6, change["D"]), np.float32)
+    if change.get("state") == "one direction":
+        state = (state[0].forward,)
+    if change.get("state") == "for dropout":
+        state = (state[0], np.zeros((6, 5), np.float32), state[2])
+    with pytest.raises(error, match=message):
+        half.network.forward(case.network, params, xs, state)
+
+
+def test_weights_are_not_integers():
+    with pytest.raises(TypeError, match="dtype is int64; expected floating point"):
+        readable.lstm.init(0, 3, 4, int)

@@ -35,6 +35,7 @@ from minirnn.params import (
     Params,
     State,
     check_lengths,
+    check_scale,
     check_sequence,
     check_step,
     extra,
@@ -107,6 +108,7 @@ def forward(
     scan = _plain_scan if plain else _scan
     if recurrent_scale is not None:
         recurrent_scale = lax.stop_gradient(jnp.asarray(recurrent_scale, params.Wh.dtype))
+        check_scale(recurrent_scale, xs.shape[1], params.Wh.shape[0])
     return _masked(lambda start: scan(cell, params, xs, start, mask, recurrent_scale), state, mask)
 
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from minirnn.equations import numbered
 from minirnn.fast.activations import ACTIVATIONS
-from minirnn.params import ConvolutionParams, DenseParams, EmbeddingParams, LayerNormParams
+from minirnn.params import ConvolutionParams, DenseParams, EmbeddingParams, LayerNormParams, check_features
 
 
 @numbered("V1")
@@ -31,6 +31,7 @@ def convolution(params: ConvolutionParams, xs, padding: str, activation: str):
     """Convolution over time: xs (T, B, D) -> ys (T, B, O). What lies outside of the sequence counts as zero."""
     phi = ACTIVATIONS[activation]
     T, K = len(xs), len(params.W)
+    check_features("the convolution", xs, params.W.shape[1])
     s = _before(K, padding)
     padded = jnp.pad(xs, ((s, K - 1 - s), (0, 0), (0, 0)))  # (T+K-1, B, D): x_t stands at t + s
     return phi(params.b + sum(padded[k : k + T] @ params.W[k] for k in range(K)))  # (T, B, O)  V2
@@ -39,6 +40,7 @@ def convolution(params: ConvolutionParams, xs, padding: str, activation: str):
 @numbered("V3-V4")
 def layer_norm(params: LayerNormParams, xs, epsilon: float):
     """Normalisation of the features of every step (Ba et al. 2016, arXiv 1607.06450): xs (T, B, D) -> ys."""
+    check_features("the normalisation", xs, len(params.gain))
     centred = xs - xs.mean(axis=-1, keepdims=True)
     r = jnp.sqrt((centred**2).mean(axis=-1, keepdims=True) + epsilon)  # (T, B, 1)  V3
     n = centred / r  # V3
@@ -55,6 +57,7 @@ def dropout(xs, scale):
 def dense(params: DenseParams, xs, activation: str = "identity"):
     """An affine map of the last axis: xs (..., D) -> ys (..., O)."""
     phi = ACTIVATIONS[activation]
+    check_features("the dense map", xs, len(params.W))
     return phi(xs @ params.W + params.b)  # V7
 
 

@@ -28,6 +28,7 @@ from minirnn.params import (
     check_inputs,
     check_lengths,
     check_states,
+    check_weights,
     init_network,
 )
 
@@ -55,7 +56,7 @@ def forward(network: Network, params: NetworkParams, xs, state=None, lengths=Non
     """
     xs = jnp.asarray(xs)
     check_inputs(network, xs)
-    check_states(state, params.layers)
+    check_states(state, network.layers)
     T, B = xs.shape[:2]
     mask = None
     if lengths is not None:
@@ -93,6 +94,7 @@ def _masked(ys, mask):
 
 def _forward(descriptions, params, xs, state, lengths, mask, key):
     """Layers on top of each other; outputs (T, B, width), zero on padding, and states."""
+    check_weights(params, descriptions)
     states: list[Any] = []
     for index, (layer, weights) in enumerate(zip(descriptions, params)):
         start = None if state is None else state[index]

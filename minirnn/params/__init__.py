@@ -34,13 +34,16 @@ from minirnn.params.cells import (
     with_hidden,
 )
 from minirnn.params.checks import (
+    check_features,
     check_inputs,
     check_lengths,
+    check_scale,
     check_sequence,
     check_state,
     check_states,
     check_step,
     check_truncated,
+    check_weights,
 )
 from minirnn.params.initialisers import (
     INITIALISERS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from minirnn.params.cells import Array, Params, State, extra
+from minirnn.params.cells import Array, Directions, Params, State, extra
 
 
 def check_step(
@@ -96,10 +96,12 @@ def check_inputs(network: Any, xs: Array) -> None:
     _check_float(xs, "xs")
 
 
-def check_truncated(network: Any, window: int) -> None:
+def check_truncated(network: Any, window: int, T: int) -> None:
     """Raises a ValueError unless a network can be walked through in windows of so many steps."""
     if window < 1:
         raise ValueError(f"window is {window}; expected at least 1 step")
+    if T < 1:
+        raise ValueError("xs has no steps; truncated backpropagation needs at least 1")
     if network.read != "steps":
         raise ValueError(f"the head reads {network.read!r}; truncated backpropagation needs read='steps'")
     for layer in _flattened(network.layers):
@@ -114,6 +116,42 @@ def _flattened(layers: Any) -> Any:
 
 
 def check_states(states: Any, layers: tuple[Any, ...], name: str = "state") -> None:
-    """Raises a ValueError unless there is one state for each layer of a network, or none at all."""
-    if states is not None and len(states) != len(layers):
-        raise ValueError(f"{name} holds {len(states)} states; expected one for each of {len(layers)} layers")
+    """Raises a ValueError or TypeError unless there is one state for each layer of a network, or none at all.
+
+    A bidirectional layer has a ``Directions`` of two, a layer without a state the empty tuple.
+    """
+    if states is None:
+        return
+    if not isinstance(states, tuple | list) or len(states) != len(layers):
+        held = f"holds {len(states)} states" if isinstance(states, tuple | list) else f"is a {type(states).__name__}"
+        raise ValueError(f"{name} {held}; expected one for each of {len(layers)} layers")
+    for index, (state, layer) in enumerate(zip(states, layers)):
+        here = f"{name}[{index}]"
+        if hasattr(layer, "layers"):
+            check_states(state, layer.layers, here)
+        elif not hasattr(layer, "bidirectional"):
+            if not (isinstance(state, tuple) and len(state) == 0):
+                raise ValueError(
+                    f"{here} is a {type(state).__name__}, but {type(layer).__name__} has no state: give ()"
+                )
+        elif isinstance(state, Directions) != layer.bidirectional and state is not None:
+            wanted = "Directions(forward, backward)" if layer.bidirectional else "the state of one direction"
+            raise TypeError(f"{here} is a {type(state).__name__}; expected {wanted}")
+
+
+def check_weights(params: Any, layers: tuple[Any, ...]) -> None:
+    """Raises a ValueError unless there are weights for each layer of a network."""
+    if len(params) != len(layers):
+        raise ValueError(f"params holds weights of {len(params)} layers; the description has {len(layers)}")
+
+
+def check_features(layer: str, xs: Array, size: int) -> None:
+    """Raises a ValueError unless xs (..., D) has the D features that a layer reads."""
+    if xs.shape[-1] != size:
+        raise ValueError(f"xs has shape {tuple(xs.shape)}; expected (T, B, D) with D = {size}, which {layer} reads")
+
+
+def check_scale(scale: Array, B: int, H: int) -> None:
+    """Raises a ValueError unless a recurrent scale is (B, H)."""
+    if tuple(scale.shape) != (B, H):
+        raise ValueError(f"recurrent_scale has shape {tuple(scale.shape)}; expected (B, H) = ({B}, {H})")

@@ -65,15 +65,18 @@ def _draw(rng, input_size: int, hidden_size: int, gates: int, dtype, scheme: str
     if scheme not in SCHEMES:
         raise ValueError(f"unknown scheme {scheme!r}; expected one of {', '.join(SCHEMES)}")
     rng, limit = np.random.default_rng(rng), 1 / np.sqrt(H)
+    if np.dtype(dtype).kind != "f":
+        raise TypeError(f"dtype is {np.dtype(dtype)}; expected floating point, such as np.float32")
     if scheme == "uniform":
-        arrays = [uniform(rng, shape, limit) for shape in ((D, gates * H), (H, gates * H), (gates * H,))]
+        rows = (D, H) if recurrent else (D,)
+        matrices = [uniform(rng, (size, gates * H), limit) for size in rows]
+        b = uniform(rng, (gates * H,), limit)
     else:
-        Wx = _blocks(lambda: glorot_uniform(rng, D, H), gates)
         square = orthogonal if scheme == "orthogonal" else lambda rng, size: glorot_uniform(rng, size, size)
-        Wh = _blocks(lambda: square(rng, H), gates) if recurrent else Wx
-        arrays = [Wx, Wh, np.zeros(gates * H)]
-    arrays = [array.astype(dtype) for array in arrays]
-    return arrays if recurrent else [arrays[0], arrays[2]]
+        matrices = [_blocks(lambda: glorot_uniform(rng, D, H), gates)]
+        matrices += [_blocks(lambda: square(rng, H), gates)] if recurrent else []
+        b = np.zeros(gates * H)
+    return [array.astype(dtype) for array in (*matrices, b)]
 
 
 def init_rnn(rng, input_size: int, hidden_size: int, dtype: Any = np.float32, *, scheme="orthogonal") -> RNNParams:

@@ -13,7 +13,7 @@ import numpy as np
 
 from minirnn.params.cells import STATES, Array, Directions, Params, State
 from minirnn.params.initialisers import INITIALISERS, glorot_uniform
-from minirnn.params.networks import DenseParams, Recurrent, init_dense
+from minirnn.params.networks import DenseParams, Recurrent, init_dense, init_embedding
 
 # ---------------------------------------------------------------- attention
 
@@ -143,6 +143,9 @@ class EncoderDecoder:
     end: int = 2
     pad: int = 0
 
+    def __post_init__(self):
+        _check_description(self)
+
     @property
     def encoder_layer(self) -> Recurrent:
         """Each layer of the encoder."""
@@ -171,18 +174,13 @@ class Encoded(NamedTuple):
 
 
 def init_encoder_decoder(rng, description: EncoderDecoder, dtype: Any = np.float32) -> EncoderDecoderParams:
-    """Fresh weights, as NumPy arrays, drawn in the order of the fields; embeddings are uniform on ±sqrt(3 / E).
-
-    Raises:
-      ValueError: the description contradicts itself; the message says where.
-    """
+    """Fresh weights, as NumPy arrays, drawn in the order of the fields."""
     d = description
-    _check_description(d)
     rng = np.random.default_rng(rng)
     H, E, K = d.hidden_size, d.embedding_size, d.hidden_size * (2 if d.bidirectional else 1)
 
-    def embedding(size):  # of variance 1 / E: rows of length about 1
-        return rng.uniform(-np.sqrt(3 / E), np.sqrt(3 / E), (size, E)).astype(dtype)
+    def embedding(size):
+        return init_embedding(rng, size, E, dtype).E
 
     def layer(input_size):
         return INITIALISERS[d.cell](rng, input_size, H, dtype)

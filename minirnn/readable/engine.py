@@ -27,6 +27,7 @@ from minirnn.params import (
     Params,
     State,
     check_lengths,
+    check_scale,
     check_sequence,
     check_state,
     check_step,
@@ -136,6 +137,8 @@ def forward(
       recurrent_scale: (B, H), what h is multiplied by where it enters h Wh, the same at every step (recurrent dropout);
         None stands for ones.
 
+    The cache refers to xs, weights and state: writing into them before :func:`backward` changes its result.
+
     Raises:
       ValueError: a shape does not fit the weights; the message names T, B and D.
       TypeError: integers where floating point is expected, or the reverse.
@@ -159,6 +162,7 @@ def forward(
     elementwise = extra(params)
     if recurrent_scale is not None:
         recurrent_scale = np.asarray(recurrent_scale, params.Wh.real.dtype)
+        check_scale(recurrent_scale, B, params.Wh.shape[0])
     cache = Cache(cell, params, xs, mask, recurrent_scale, [], [state], [], [])
     first, second = _products(cell, params, recurrent_scale, cache.seen)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from minirnn.equations import numbered
-from minirnn.params import ConvolutionParams, DenseParams, EmbeddingParams, LayerNormParams
+from minirnn.params import ConvolutionParams, DenseParams, EmbeddingParams, LayerNormParams, check_features
 from minirnn.readable.activations import ACTIVATIONS
 
 
@@ -43,6 +43,7 @@ def convolution(params: ConvolutionParams, xs, padding: str, activation: str):
     """Convolution over time: xs (T, B, D) -> ys (T, B, O), cache. What lies outside of the sequence counts as zero."""
     phi, _ = ACTIVATIONS[activation]
     T, K = len(xs), len(params.W)
+    check_features("the convolution", xs, params.W.shape[1])
     s = _before(K, padding)
     padded = np.pad(xs, ((s, K - 1 - s), (0, 0), (0, 0)))  # (T+K-1, B, D): x_t stands at t + s
     ys = phi(params.b + sum(padded[k : k + T] @ params.W[k] for k in range(K)))  # (T, B, O)  V2
@@ -70,6 +71,7 @@ def _mean(xs):
 @numbered("V3-V4")
 def layer_norm(params: LayerNormParams, xs, epsilon: float):
     """Normalisation of the features of every step (Ba et al. 2016, arXiv 1607.06450): xs (T, B, D) -> ys, cache."""
+    check_features("the normalisation", xs, len(params.gain))
     centred = xs - _mean(xs)
     r = np.sqrt(_mean(centred**2) + xs.real.dtype.type(epsilon))  # (T, B, 1)  V3
     n = centred / r  # V3
@@ -101,6 +103,7 @@ def dropout_backward(dys, cache):
 def dense(params: DenseParams, xs, activation: str = "identity"):
     """An affine map of the last axis: xs (..., D) -> ys (..., O), cache."""
     phi, _ = ACTIVATIONS[activation]
+    check_features("the dense map", xs, len(params.W))
     ys = phi(xs @ params.W + params.b)  # V7
     return ys, (params, xs, activation, ys)
 

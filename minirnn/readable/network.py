@@ -27,6 +27,7 @@ from minirnn.params import (
     check_inputs,
     check_lengths,
     check_states,
+    check_weights,
     init_network,
 )
 from minirnn.readable import layers, recurrent
@@ -65,7 +66,7 @@ def forward(network: Network, params: NetworkParams, xs, state=None, lengths=Non
     """
     xs = np.asarray(xs)
     check_inputs(network, xs)
-    check_states(state, params.layers)
+    check_states(state, network.layers)
     T, B = xs.shape[:2]
     mask = None
     if lengths is not None:
@@ -115,6 +116,7 @@ def _masked(ys, mask):
 
 def _forward(descriptions, params, xs, state, lengths, mask, key):
     """Layers on top of each other; outputs (T, B, width), zero on padding, states, caches."""
+    check_weights(params, descriptions)
     states: list[Any] = []
     caches: list[Any] = []
     for index, (layer, weights) in enumerate(zip(descriptions, params)):

@@ -57,7 +57,7 @@ def gradient(
     Returns:
       loss, dparams (a NetworkParams), state. Hand the state to the next call to go on with a longer sequence.
     """
-    check_truncated(network, window)
+    check_truncated(network, window, len(xs))
     xs = np.asarray(xs)
     if lengths is not None:
         lengths = np.asarray(lengths)
