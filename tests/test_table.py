@@ -46,3 +46,39 @@ def test_every_section_has_rows_for_every_column():
         for column in section.columns:
             assert set(section.rows if column.rows is None else column.rows) <= set(section.rows)
             assert column.rows != ()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "entry", "ending"),
+    [
+        ([], ("1.0e-16", None), None),
+        ([], (table.MISSING, None), None),
+        (["--no-skips"], (table.MISSING, None), "not installed, although every extra should be: flax, keras, torch"),
+        ([], ("1.0e-16", "Cells, rnn: wrong"), "Cells, rnn: wrong"),
+    ],
+)
+def test_the_command_fails_where_it_should(arguments, entry, ending, capsys, monkeypatch):
+    class Pool:
+        def __init__(self, *_):
+            pass
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def map(self, function, indices, rows):
+            compared = [table.SECTIONS[index].columns for index in indices]
+            return [[entry if c.library or entry[1] else ("0", None) for c in columns] for columns in compared]
+
+    monkeypatch.setattr(table, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr("sys.argv", ["parity.py", *arguments])
+    monkeypatch.setenv("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # restored afterwards
+    if ending:
+        with pytest.raises(SystemExit) as failed:
+            table.main()
+        assert str(failed.value.code).endswith(ending)
+    else:
+        table.main()
+        assert capsys.readouterr().out.endswith("Every number is within its bound.\n")
