@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minirnn.params.cells import STATES, Array, Directions
-from minirnn.params.initialisers import INITIALISERS, SCHEMES, glorot_uniform
+from minirnn.params.initialisers import INITIALISERS, SCHEMES, glorot_uniform, uniform
 
 # ---------------------------------------------------------------- weights
 
@@ -325,9 +325,9 @@ def init_dense(rng, input_size: int, output_size: int, dtype: Any = np.float32) 
 
 
 def init_embedding(rng, vocabulary_size: int, size: int, dtype: Any = np.float32) -> EmbeddingParams:
-    """Fresh embedding: normal with variance 1 / size, so that a row has a norm of about 1."""
+    """Fresh embedding: uniform on ±sqrt(3 / size), of variance 1 / size, so that a row has a norm of about 1."""
     rng = np.random.default_rng(rng)
-    return EmbeddingParams((rng.standard_normal((vocabulary_size, size)) / np.sqrt(size)).astype(dtype))
+    return EmbeddingParams(uniform(rng, (vocabulary_size, size), np.sqrt(3 / size)).astype(dtype))
 
 
 def init_convolution(rng, kernel_size: int, input_size: int, size: int, dtype: Any = np.float32) -> ConvolutionParams:
