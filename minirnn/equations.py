@@ -12,6 +12,7 @@ what the code computes.
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -45,9 +46,9 @@ class Equation:
 # Symbol -> (meaning, shape). T time steps, B batch, D inputs, H hidden units, G gates.
 SYMBOLS = {
     r"x_t": ("input at step t", "(B, D)"),
-    r"h_t": ("hidden state, the output of the layer", "(B, H)"),
+    r"h_t": ("hidden state, and the output of every layer but the LSTM with a single state", "(B, H)"),
     r"c_t": ("memory cell of an LSTM, (B, H); context of an attention", "(B, V)"),
-    r"y_t": ("output of the layer; y_t = h_t", "(B, H)"),
+    r"y_t": ("output of the layer, h_t unless an equation says otherwise", "(B, H)"),
     r"W_x": ("input weights", "(D, GH)"),
     r"W_h": ("recurrent weights", "(H, GH)"),
     r"b": ("bias", "(GH,)"),
@@ -81,9 +82,9 @@ SYMBOLS = {
 
 _RNN = "Elman 1990, Finding structure in time"
 _LSTM = "Hochreiter and Schmidhuber 1997; forget gate: Gers et al. 2000"
-_GRU = "Cho et al. 2014, arXiv 1406.1078v1; the form that resets after the product, as in cuDNN and PyTorch"
+_GRU = "Cho et al. 2014, arXiv 1406.1078v1 (resets after the product, as cuDNN does); z as in Chung et al. 2014"
 _SINGLE = "an LSTM that feeds its memory back, from lecture notes; compare Hochreiter and Schmidhuber 1997"
-_GRU_BEFORE = "Cho et al. 2014, arXiv 1406.1078v3"
+_GRU_BEFORE = "Cho et al. 2014, arXiv 1406.1078v3; z as in Chung et al. 2014, arXiv 1412.3555"
 _TWO_STATE = "a GRU with a memory cell of its own, from lecture notes; compare Cho et al. 2014"
 _MIN = "Feng et al. 2024, arXiv 2410.01201, Were RNNs All We Needed?, in the form without logarithms"
 _BPTT = "Werbos 1990, Backpropagation through time"
@@ -101,7 +102,7 @@ _QUANTILES = "Park et al. 2022, Learning quantile functions without quantile cro
 _ADAM = "Kingma and Ba 2015, arXiv 1412.6980"
 
 _TABLE = [
-    # The vanilla RNN. phi is tanh, relu or sigma.
+    # The vanilla RNN. phi is tanh, relu, sigma or the identity.
     ("R1", r"z_t = x_t \, W_x + h_{t-1} \, W_h + b", "both", _RNN),
     ("R2", r"h_t = \phi(z_t)", "both", _RNN),
     ("R3", r"dh_t = dy_t + dh^{+}_t", "readable", _BPTT),
@@ -198,6 +199,9 @@ _TABLE = [
     ("P3", r"dW_x = \sum_t x_t^\top \, dzx_t", "engines", _BPTT),
     ("P4", r"dW_h = \sum_t h_{t-1}^\top \, dzh_t", "engines", _BPTT),
     ("P5", r"db = \sum_t dzx_t", "engines", _BPTT),
+    # Where the last block of W_h multiplies u instead of h (the GRU that resets before the product), P4 holds for the
+    # other blocks. With recurrent dropout h and u stand for what is left of them, and P1 is scaled likewise.
+    ("P6", r"dW_{hn} = \sum_t u_t^\top \, dz^{n}_t", "engines", _BPTT),
     # The other layers of a network. s is how many of the K steps that a convolution reads lie before the step itself;
     # m is 1 where a feature is kept and 0 where it is dropped, lambda the dropout rate, N a sequence's length.
     ("V1", r"y_t = E_{x_t}", "both", "textbook definition"),
@@ -373,8 +377,8 @@ def numbered(span: str) -> Callable[[Function], Function]:
 
     def decorate(function: Function) -> Function:
         equations = select(span)
-        lines = "".join(f"\n      {e.id:<4} {e.plain}" for e in equations)
-        function.__doc__ = f"{(function.__doc__ or '').rstrip()}\n\n    Equations:{lines}\n    "
+        lines = "".join(f"\n  {e.id:<4} {e.plain}" for e in equations)
+        function.__doc__ = f"{inspect.cleandoc(function.__doc__ or '')}\n\nEquations:{lines}\n"
         function.equations = equations  # type: ignore[attr-defined]
         return function
 

@@ -240,7 +240,8 @@ def test_gru_reset_before_equations_hold():
     assert check("B1-B15", known, computed) == {e.id for e in select("B1-B15")} - {"B4", "B7", "B11"}
     # The last block of dWh is a sum over u, the others over h.
     u, dWh = computed["r_t"] * known["h_before"], computed["dW_h"]
-    np.testing.assert_allclose(dWh[:, 2 * H :], u.T @ dzx[:, 2 * H :], rtol=1e-12)
+    known |= {"u_t": u, "dz_n_t": dzx[:, 2 * H :]}
+    assert check("P6", known, {"dW_hn": dWh[:, 2 * H :]}) == {"P6"}
     np.testing.assert_allclose(dWh[:, : 2 * H], known["h_before"].T @ dzx[:, : 2 * H], rtol=1e-12)
 
 

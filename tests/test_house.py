@@ -17,7 +17,7 @@ ROOT = Path(minirnn.__file__).parent
 # Room -> the rooms and libraries that it may import. What is not listed here may be imported by nobody.
 GROUND = {"params", "equations", "random", "search", "_version"}
 ARROWS = {
-    "equations": {"re", "dataclasses", "collections", "typing"},
+    "equations": {"inspect", "re", "dataclasses", "collections", "typing"},
     "params": {"numpy", "dataclasses", "collections", "typing", "minirnn"},
     "convert": {"numpy", "re", "collections", "typing", "params"},
     "random": {"numpy", "math", "operator"},
@@ -104,7 +104,8 @@ def test_mirror_modules_have_the_same_names_in_the_same_order(name):
     assert [n for n in public_functions(half["readable"]) if n not in BACKWARD_ONLY] == public_functions(half["fast"])
     for function in set(public_functions(half["fast"])) - {"CELL", "CELLS", "update", "coefficients"}:
         signatures = [list(inspect.signature(getattr(m, function)).parameters) for m in half.values()]
-        assert signatures[0] == signatures[1], function
+        # JAX's own gradient, for Hessians, has no counterpart in NumPy.
+        assert signatures[0] == [name for name in signatures[1] if name != "plain"], function
 
 
 @pytest.mark.parametrize("half", ["readable", "fast"])

@@ -1,6 +1,7 @@
 """Networks: hand-derived gradients against the complex step and JAX, lengths, states, dropout, directions."""
 
 import dataclasses
+import itertools
 
 import jax
 import numpy as np
@@ -207,7 +208,10 @@ def test_symbols_outside_the_vocabulary():
     for wrong in (-1, 9):
         with pytest.raises(ValueError, match=rf"symbols must lie between 0 and V - 1 = 8, got .*{wrong}"):
             readable.network.forward(network, params, np.array([[3, wrong]]))
-        outputs = np.asarray(fast.network.forward(network, params, np.array([[3, wrong]]))[0])
+        with pytest.raises(ValueError, match=rf"symbols must lie between 0 and V - 1 = 8, got .*{wrong}"):
+            fast.network.forward(network, params, np.array([[3, wrong]]))
+        run = jax.jit(lambda symbols: fast.network.forward(network, params, symbols)[0])
+        outputs = np.asarray(run(np.array([[3, wrong]])))
         assert np.isfinite(outputs[0]).all()
         assert np.isnan(outputs[1]).all()  # compiled code cannot raise
 
@@ -279,3 +283,131 @@ def test_weights_inputs_and_states_of_another_network(half, feature, change, err
 def test_weights_are_not_integers():
     with pytest.raises(TypeError, match="dtype is int64; expected floating point"):
         readable.lstm.init(0, 3, 4, int)
+
+
+# ---------------------------------------------------------------- what a mistake made in both halves would not show
+
+
+def kept_in_ones(half, network, key, width=64):
+    """Which units of ones (1, B, width) a network lets through, (B, width); its head is the identity."""
+    params = half.network.init(0, network, width)
+    params = params._replace(head=params.head._replace(W=np.eye(width, dtype=np.float32)))
+    return np.asarray(half.network.forward(network, params, np.ones((1, 8, width), np.float32), dropout_key=key)[0][0])
+
+
+@both
+def test_every_place_and_every_key_drops_units_of_its_own(half):
+    drop = Dropout(0.5)
+    ones = {
+        "first": kept_in_ones(half, Network((drop,), 64, "steps"), 3),
+        "second": kept_in_ones(half, Network((Dropout(0.0), drop), 64, "steps"), 3),
+        "in a residual": kept_in_ones(half, Network((Residual((drop,)),), 64, "steps"), 3) - 1,
+        "deeper": kept_in_ones(half, Network((Residual((Dropout(0.0), drop)),), 64, "steps"), 3) - 1,
+        "other key": kept_in_ones(half, Network((drop,), 64, "steps"), 4),
+    }
+    assert all(set(np.unique(scale)) == {0.0, 2.0} for scale in ones.values())
+    for a, b in itertools.combinations(ones.values(), 2):
+        assert 0.3 < (a == b).mean() < 0.7
+
+
+@both
+def test_recurrent_dropout_scales_what_it_keeps_and_each_direction_drops_its_own(half, monkeypatch):
+    seen = []
+    original = half.recurrent.dropout_scale
+    monkeypatch.setattr(half.recurrent, "dropout_scale", lambda *a: seen.append(np.asarray(original(*a))) or seen[-1])
+    network = stack("gru", 32, 2, recurrent_dropout=0.25, bidirectional=True)
+    xs = np.ones((2, 50, 3), np.float32)
+    half.network.forward(network, half.network.init(0, network, 3), xs, dropout_key=1)
+    assert len(seen) == 4  # two layers, two directions
+    for scale in seen:
+        np.testing.assert_allclose(np.unique(scale), [0, 1 / 0.75], rtol=1e-6)
+        assert abs(scale.mean() - 1) < 0.06  # so that h Wh is right on average
+    for a, b in itertools.combinations(seen, 2):
+        assert 0.5 < (a == b).mean() < 0.75
+
+
+@pytest.mark.parametrize("half", [readable, fast], ids=["readable", "fast"])
+def test_the_reset_gate_and_the_mask_both_act_before_the_product(half, x64):
+    """One step of the GRU that resets before, with a mask, written out."""
+    case = parity.make_case("gru_reset_before", T=1, B=2, ragged=False)
+    (Wx, Wh, b), h, H = case.params, case.state, 5
+    scale = np.array([[0, 2, 2, 0, 2.0], [2, 2, 0, 2, 0]])
+    sigmoid = lambda z: 1 / (1 + np.exp(-z))  # noqa: E731
+    zx = case.xs[0] @ Wx + b
+    r = sigmoid(zx[:, :H] + (scale * h) @ Wh[:, :H])
+    z = sigmoid(zx[:, H : 2 * H] + (scale * h) @ Wh[:, H : 2 * H])
+    n = np.tanh(zx[:, 2 * H :] + (scale * r * h) @ Wh[:, 2 * H :])
+    ys = half.gru_reset_before.forward(case.params, case.xs, h, recurrent_scale=scale)[0]
+    np.testing.assert_allclose(ys[0], (1 - z) * h + z * n, rtol=1e-12)
+
+
+@both
+def test_merging_two_directions(half):
+    xs = np.random.default_rng(0).standard_normal((4, 2, 3)).astype(np.float32)
+    merged = {}
+    for merge in ("concat", "sum", "mean"):
+        layer = Recurrent("gru", 5, True, merge)
+        params = params_of_recurrent(layer)
+        merged[merge] = np.asarray(half.recurrent.forward(layer, params, xs)[0])
+    there, back = np.split(merged["concat"], 2, axis=-1)
+    np.testing.assert_allclose(merged["sum"], there + back, rtol=1e-6)
+    np.testing.assert_allclose(merged["mean"], (there + back) / 2, rtol=1e-6)
+
+
+def params_of_recurrent(layer):
+    return readable.network.init(0, Network((layer,)), 3).layers[0]
+
+
+@both
+def test_a_residual_adds_its_input(half):
+    network = Network((Residual((Dense(3, "tanh"),)),), 3, "steps")
+    params = half.network.init(0, network, 3)
+    params = params._replace(head=params.head._replace(W=np.eye(3, dtype=np.float32)))
+    xs = np.random.default_rng(0).standard_normal((4, 2, 3)).astype(np.float32)
+    inner = params.layers[0][0]
+    expected = xs + np.tanh(xs @ inner.W + inner.b)
+    np.testing.assert_allclose(half.network.forward(network, params, xs)[0], expected, rtol=1e-5)
+
+
+@both
+def test_weights_of_another_description_are_named(half):
+    xs = np.ones((4, 2, 3), np.float32)
+    written_anew = Network((Recurrent("lstm", 8), Dropout(0.3), Recurrent("lstm", 8)), 3)
+    others = {
+        "params.layers\\[1\\] is a RecurrentParams; layer 1 is Dropout": Network(
+            (Recurrent("lstm", 8), Recurrent("lstm", 8), Recurrent("lstm", 8)), 3
+        ),
+        "has 9 hidden units, its description 8": Network((Recurrent("lstm", 9), Dropout(0.3), Recurrent("lstm", 8)), 3),
+        "of one direction": Network((Recurrent("lstm", 8, True), Dropout(0.3), Recurrent("lstm", 8)), 3),
+    }
+    for message, other in others.items():
+        with pytest.raises(ValueError, match=message):
+            half.network.forward(written_anew, half.network.init(0, other, 3), xs)
+    with pytest.raises(TypeError, match=r"params is a GRUParams; expected LSTMParams\(Wx, Wh, b\), from init"):
+        half.lstm.forward(half.gru.init(0, 3, 8), xs)
+    with pytest.raises(TypeError, match="network is a NetworkParams; expected a Network"):
+        half.network.forward(half.network.init(0, written_anew, 3), written_anew, xs)
+    with pytest.raises(TypeError, match="lstm has no option 'activation'"):
+        half.lstm.forward(half.lstm.init(0, 3, 8), xs, activation="relu")
+
+
+def test_keys_of_the_wrong_kind():
+    network = stack(dropout=0.5, num_layers=2)
+    xs = np.ones((2, 2, 3), np.float32)
+    params = readable.network.init(0, network, 3)
+    with pytest.raises(TypeError, match=r"a typed key of jax.random; expected an integer or jax.random.key_data"):
+        readable.network.forward(network, params, xs, dropout_key=jax.random.key(0))
+    with pytest.raises(ValueError, match="expected threefry2x32"):
+        fast.network.forward(network, params, xs, dropout_key=jax.random.key(0, impl="rbg"))
+    for seed in (2**31 + 5, 2**32 + 7):  # the low 32 bits, in both halves
+        ours = readable.network.forward(network, params, xs, dropout_key=seed)[0]
+        np.testing.assert_allclose(fast.network.forward(network, params, xs, dropout_key=seed)[0], ours, atol=1e-6)
+    with pytest.raises(TypeError, match=r"expected an integer seed or a np.random.Generator"):
+        fast.network.init(jax.random.key(0), network, 3)
+
+
+def test_lengths_beyond_the_end_count_to_the_end_in_compiled_code():
+    network = stack("gru", 4, read="mean")
+    params, xs = fast.network.init(0, network, 3), np.ones((5, 2, 3), np.float32)
+    run = jax.jit(lambda lengths: fast.network.forward(network, params, xs, lengths=lengths)[0])
+    np.testing.assert_array_equal(run(np.array([99, 3])), run(np.array([5, 3])))

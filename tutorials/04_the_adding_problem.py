@@ -93,7 +93,7 @@ assert 0.15 < error["rnn"] < 0.19
 #
 # ## Exercises
 #
-# 1. Set the LSTM's forget bias to 0, then to 5 (`minirnn.params.init_lstm(..., forget_bias=...)`). Where is the cliff?
+# 1. Set the LSTM's forget bias to 0, then to 5: the second quarter of `params.layers[0].weights.b`. Where is the cliff?
 # 2. Try `"gru_two_state"` and `"lstm_single_state"`. Which of them can do it?
 # 3. The minGRU has no Wh at all: can it add? Can two layers of it?
 # 4. T = 400: which of the two gives up first?

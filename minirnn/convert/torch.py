@@ -26,6 +26,7 @@ from minirnn.convert.blocks import (
 from minirnn.params import (
     Directions,
     Params,
+    RecurrentParams,
 )
 
 
@@ -35,7 +36,8 @@ def to_torch(layers: Iterable[Params], bias: bool = True) -> dict[str, np.ndarra
     Load it with ``layer.load_state_dict({name: torch.from_numpy(a) for name, a in arrays.items()})``.
 
     Args:
-      layers: one thing for each layer: its weights, or ``Directions`` of them where the layer is bidirectional.
+      layers: one thing for each layer: its weights, or ``Directions`` of them where the layer is bidirectional; or the
+        ``RecurrentParams`` of a network.
       bias: False for a torch layer built with ``bias=False``.
 
     Returns:
@@ -57,6 +59,7 @@ def to_torch(layers: Iterable[Params], bias: bool = True) -> dict[str, np.ndarra
     arrays: dict[str, np.ndarray] = {}
     kinds, H, D = set(), 0, 0
     for index, layer in enumerate(layers):
+        layer = layer.weights if isinstance(layer, RecurrentParams) else layer
         directions = layer if isinstance(layer, Directions) else (layer,)
         for suffix, params in zip(("", "_reverse"), directions):
             where = f"to_torch: layers[{index}]{'.backward' if suffix else ''}"

@@ -32,7 +32,13 @@ def contract(module: str, cell: Any, forwards: str) -> Contract:
       cell: its Cell, of either engine, or a function from keyword options (an RNN's activation) to a Cell.
       forwards: the span of its forward equations, such as ``"L1-L7"``.
     """
-    make = cell if callable(cell) else lambda: cell
+
+    def only(**options):
+        if options:
+            raise TypeError(f"{module.rpartition('.')[2]} has no option {next(iter(options))!r}")
+        return cell
+
+    make = cell if callable(cell) else only
     walk: Any = linear if isinstance(make(), linear.Cell) else engine
 
     def initial_state(params, batch_size):
@@ -45,17 +51,18 @@ def contract(module: str, cell: Any, forwards: str) -> Contract:
         return walk.step(make(**options), params, x, state)
 
     @numbered(forwards)
-    def forward(params, xs, state=None, lengths=None, *, recurrent_scale=None, **options):
+    def forward(params, xs, state=None, lengths=None, *, recurrent_scale=None, plain=False, **options):
         """A whole sequence. xs (T, B, D) -> ys (T, B, H), final state.
 
         ``state``: initial state, None stands for zeros. ``lengths``: integers (B,) from 0 to T. ``recurrent_scale``:
-        (B, H), for recurrent dropout. Masking and errors: :func:`minirnn.fast.engine.forward`.
+        (B, H), for recurrent dropout. ``plain``: JAX's own gradient, slower, which allows Hessians and ``jax.jvp``.
+        Masking and errors: :func:`minirnn.fast.engine.forward`.
         """
         if recurrent_scale is None:
-            return walk.forward(make(**options), params, xs, state, lengths)
+            return walk.forward(make(**options), params, xs, state, lengths, plain=plain)
         if walk is linear:
             raise ValueError("recurrent_scale was given, but the gates of this cell do not read h: leave it None")
-        return walk.forward(make(**options), params, xs, state, lengths, recurrent_scale)
+        return walk.forward(make(**options), params, xs, state, lengths, recurrent_scale, plain)
 
     def gates(params, xs, state=None, lengths=None, **options):
         """Every named intermediate over time: a NamedTuple of arrays (T, B, H), zero on padding."""

@@ -38,6 +38,7 @@ from minirnn.params import (
     check_scale,
     check_sequence,
     check_step,
+    check_type,
     extra,
     hidden,
     map_state,
@@ -54,6 +55,7 @@ class Cell(NamedTuple):
     state: type | None = None  # a NamedTuple; None where the state is the array h
     adds: bool = False  # True where update uses zx and zh only as zx + zh: then one product can form the sum
     second: bool = False  # True where the last block of Wh multiplies something else than h
+    params: type | None = None  # a NamedTuple of its weights; None takes any with the right shapes
 
 
 def unnoted(name: str, value: Array) -> Array:
@@ -71,6 +73,7 @@ def initial_state(cell: Cell, params: Params, batch_size: int) -> State:
 
 def step(cell: Cell, params: Params, x: Array, state: State | None) -> tuple[Array, State]:
     """One step of a cell: x (B, D), state (None stands for zeros) -> y (B, H), state."""
+    check_type(params, cell.params)
     x = jnp.asarray(x)
     params, state = jax.tree.map(jnp.asarray, (params, state))
     state = initial_state(cell, params, len(x)) if state is None else state
@@ -150,6 +153,7 @@ def forward_nudged(cell: Cell, params: Params, xs: Array, nudges: Any, state: St
 
 def _prepare(cell, params, xs, state, lengths, recurrent=True):
     """Arrays on the device, checked; padding replaced by zero before any product, since 0 * NaN is NaN."""
+    check_type(params, cell.params)
     xs = jnp.asarray(xs)
     params, state = jax.tree.map(jnp.asarray, (params, state))
     check_sequence(params, xs, state, cell.state, cell.blocks, recurrent)
@@ -310,7 +314,8 @@ def _scan_bwd(cell, residuals, cotangents):
     dxs = dzx @ params.Wx.T  # (T, B, D)  P2
     dWh = _flat(_scaled(hidden(states), scale)).T @ _flat(dzh)  # (H, GH)  P4
     if cell.second:
-        dWh = jnp.concatenate([dWh, _flat(_scaled(us, scale)).T @ _flat(*dz_last)], axis=1)
+        dWh_last = _flat(_scaled(us, scale)).T @ _flat(*dz_last)  # (H, H)  P6
+        dWh = jnp.concatenate([dWh, dWh_last], axis=1)
     dparams = type(params)(
         Wx=_flat(xs).T @ _flat(dzx),  # (D, GH)  P3
         Wh=dWh,

@@ -1,8 +1,9 @@
 """The GRU that resets after the product, in JAX: one step (G1-G5). Its derivative comes from JAX.
 
 The scan over time and the products with Wx and Wh are in :mod:`minirnn.fast.engine`.
-The update gate z follows Cho et al. 2014: ``h = (1 - z) h' + z n``. PyTorch, Keras and flax store the opposite gate,
-``h = z h' + (1 - z) n``; negating the z columns of Wx, Wh and b turns one into the other exactly.
+The update gate z is that of Chung et al. 2014 (arXiv 1412.3555): ``h = (1 - z) h' + z n``. Cho et al. 2014, PyTorch,
+Keras and flax have the opposite gate, ``h = z h' + (1 - z) n``; negating the z columns of Wx, Wh and b turns one into
+the other exactly.
 
 >>> params = init(0, input_size=3, hidden_size=2)
 >>> ys, state = forward(params, jnp.ones((5, 4, 3)))
@@ -19,7 +20,7 @@ import jax.numpy as jnp
 from minirnn.fast import engine
 from minirnn.fast.activations import sigmoid
 from minirnn.fast.contract import contract
-from minirnn.params import GRU_GATES, GRUGates, init_gru
+from minirnn.params import GRU_GATES, GRUGates, GRUParams, init_gru
 
 
 def update(zx, zh, state, extra, note=engine.unnoted):
@@ -33,7 +34,7 @@ def update(zx, zh, state, extra, note=engine.unnoted):
     return h, h
 
 
-CELL = engine.Cell(update, GRUGates, len(GRU_GATES))
+CELL = engine.Cell(update, GRUGates, len(GRU_GATES), params=GRUParams)
 
 init = init_gru
 initial_state, step, forward, gates = contract(__name__, CELL, "G1-G5")

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from minirnn.fast import engine
 from minirnn.fast.activations import sigmoid
 from minirnn.fast.contract import contract
-from minirnn.params import GRU_GATES, GRUGates, init_gru_reset_before
+from minirnn.params import GRU_GATES, GRUGates, GRUResetBeforeParams, init_gru_reset_before
 
 
 def update(zx, zh, state, extra, note, second):
@@ -32,7 +32,7 @@ def update(zx, zh, state, extra, note, second):
     return h, h
 
 
-CELL = engine.Cell(update, GRUGates, len(GRU_GATES), second=True)
+CELL = engine.Cell(update, GRUGates, len(GRU_GATES), second=True, params=GRUResetBeforeParams)
 
 init = init_gru_reset_before
 initial_state, step, forward, gates = contract(__name__, CELL, "B1-B6")

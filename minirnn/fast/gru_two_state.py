@@ -16,7 +16,7 @@ from __future__ import annotations
 from minirnn.fast import engine
 from minirnn.fast.activations import tanh_blocks
 from minirnn.fast.contract import contract
-from minirnn.params import GRU_TWO_STATE_GATES, GRUTwoState, GRUTwoStateGates, init_gru_two_state
+from minirnn.params import GRU_TWO_STATE_GATES, GRUTwoState, GRUTwoStateGates, GRUTwoStateParams, init_gru_two_state
 
 
 def update(zx, zh, state, extra, note=engine.unnoted):
@@ -31,7 +31,7 @@ def update(zx, zh, state, extra, note=engine.unnoted):
     return h, GRUTwoState(h, c)
 
 
-CELL = engine.Cell(update, GRUTwoStateGates, len(GRU_TWO_STATE_GATES), GRUTwoState, adds=True)
+CELL = engine.Cell(update, GRUTwoStateGates, len(GRU_TWO_STATE_GATES), GRUTwoState, adds=True, params=GRUTwoStateParams)
 
 init = init_gru_two_state
 initial_state, step, forward, gates = contract(__name__, CELL, "T1-T6")

@@ -49,7 +49,7 @@ def layer_norm(params: LayerNormParams, xs, epsilon: float):
 
 @numbered("V5")
 def dropout(xs, scale):
-    """Xs (T, B, D), scale (B, D): 0 where a feature is dropped, 1 / (1 - rate) where it is kept -> ys."""
+    """Inputs xs (T, B, D), scale (B, D): 0 where a feature is dropped, 1 / (1 - rate) where it is kept -> ys."""
     return xs * scale  # V5
 
 

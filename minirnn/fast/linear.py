@@ -26,7 +26,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from minirnn.fast.engine import _masked, _prepare, unnoted
-from minirnn.params import Array, Params, check_step
+from minirnn.params import Array, Params, check_step, check_type
 
 
 class Cell(NamedTuple):
@@ -36,6 +36,7 @@ class Cell(NamedTuple):
     gates: type  # a NamedTuple of the named intermediates
     blocks: int  # G: blocks of H columns in Wx
     state: None = None
+    params: type | None = None  # a NamedTuple of its weights; None takes any with the right shapes
 
 
 def initial_state(cell: Cell, params: Params, batch_size: int) -> Array:
@@ -45,6 +46,7 @@ def initial_state(cell: Cell, params: Params, batch_size: int) -> Array:
 
 def step(cell: Cell, params: Params, x: Array, state: Array | None) -> tuple[Array, Array]:
     """One step of a cell: x (B, D), state (B, H) (None stands for zeros) -> y (B, H), state."""
+    check_type(params, cell.params)
     x = jnp.asarray(x)
     params, state = jax.tree.map(jnp.asarray, (params, state))
     state = initial_state(cell, params, len(x)) if state is None else state

@@ -26,6 +26,13 @@ def _clean(array, weight):
     return array if weight is None else jnp.where(weight != 0, array, 0)
 
 
+def _broadcast(weight, shape):
+    try:
+        return jnp.broadcast_to(jnp.asarray(weight), shape)
+    except ValueError:
+        raise ValueError(f"weight has shape {jnp.shape(weight)}; expected one that broadcasts to {shape}") from None
+
+
 def _mean(losses, weight):
     """E1: the weighted mean of the losses."""
     weight = jnp.ones_like(losses) if weight is None else jnp.broadcast_to(weight, losses.shape)
@@ -42,7 +49,7 @@ def _elementwise(prediction, target, weight):
     if target.dtype.kind in "biu":
         target = target.astype(prediction.dtype)  # counts and 0/1 labels do not widen the prediction
     if weight is not None:
-        weight = jnp.broadcast_to(weight, prediction.shape)
+        weight = _broadcast(weight, prediction.shape)
     return _clean(prediction, weight), _clean(target, weight)
 
 
@@ -75,7 +82,7 @@ def _head(raw, target, weight):
         target = target.astype(raw.dtype)
     if weight is None:
         return raw, target
-    weight = jnp.broadcast_to(weight, target.shape)
+    weight = _broadcast(weight, target.shape)
     return jnp.where((weight != 0)[..., None], raw, 0), _clean(target, weight)
 
 
@@ -106,6 +113,8 @@ def mae(prediction, target, weight=None):
 @numbered("E1, E4")
 def huber(prediction, target, weight=None, *, delta: float = 1.0):
     """Huber loss: squared within ``delta`` of the target, linear beyond. Shapes as in :func:`mse`."""
+    if not delta > 0:
+        raise ValueError(f"delta is {delta}; expected more than 0")
     p, q = _elementwise(prediction, target, weight)
     absolute = jnp.sign(p - q) * (p - q)
     inner = jnp.where(absolute < delta, absolute, delta)
@@ -118,6 +127,8 @@ def pinball(prediction, target, weight=None, *, quantile: float = 0.5):
 
     ``quantile`` may be an array that broadcasts to the prediction: one level for each column, say.
     """
+    if isinstance(quantile, float | int) and not 0 < quantile < 1:
+        raise ValueError(f"quantile is {quantile}; expected between 0 and 1")
     p, q = _elementwise(prediction, target, weight)
     tau = jnp.broadcast_to(jnp.asarray(quantile, p.dtype), p.shape)
     return _mean(_pinball_slope(p, q, tau) * (p - q), weight)  # E5
@@ -150,7 +161,7 @@ def softmax_cross_entropy(logits, labels, weight=None, *, label_smoothing: float
     if weight is not None:
         if jnp.ndim(weight) > labels.ndim:
             raise ValueError(f"weight has shape {jnp.shape(weight)}; expected one that broadcasts to {labels.shape}")
-        weight = jnp.broadcast_to(weight, labels.shape)
+        weight = _broadcast(weight, labels.shape)
         logits = jnp.where((weight != 0)[..., None], logits, 0)
     labels = _clean(labels, weight)
     inside = (labels >= 0) & (labels < logits.shape[-1])

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from minirnn.fast import engine
 from minirnn.fast.activations import tanh_blocks
 from minirnn.fast.contract import contract
-from minirnn.params import LSTM_GATES, LSTMGates, LSTMState, init_lstm
+from minirnn.params import LSTM_GATES, LSTMGates, LSTMParams, LSTMState, init_lstm
 
 
 def update(zx, zh, state, extra, note=engine.unnoted):
@@ -36,7 +36,7 @@ def update(zx, zh, state, extra, note=engine.unnoted):
     return h, LSTMState(h, c)
 
 
-CELL = engine.Cell(update, LSTMGates, len(LSTM_GATES), LSTMState, adds=True)
+CELL = engine.Cell(update, LSTMGates, len(LSTM_GATES), LSTMState, adds=True, params=LSTMParams)
 
 init = init_lstm
 initial_state, step, forward, gates = contract(__name__, CELL, "L1-L7")

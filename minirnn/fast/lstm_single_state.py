@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from minirnn.fast import engine
 from minirnn.fast.activations import tanh_blocks
 from minirnn.fast.contract import contract
-from minirnn.params import LSTM_GATES, LSTMSingleStateGates, init_lstm
+from minirnn.params import LSTM_GATES, LSTMParams, LSTMSingleStateGates, init_lstm
 
 
 def update(zx, zh, state, extra, note=engine.unnoted):
@@ -34,7 +34,7 @@ def update(zx, zh, state, extra, note=engine.unnoted):
     return y, h
 
 
-CELL = engine.Cell(update, LSTMSingleStateGates, len(LSTM_GATES), adds=True)
+CELL = engine.Cell(update, LSTMSingleStateGates, len(LSTM_GATES), adds=True, params=LSTMParams)
 
 init = init_lstm
 initial_state, step, forward, gates = contract(__name__, CELL, "S1-S7")

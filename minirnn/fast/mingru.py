@@ -20,7 +20,7 @@ from minirnn.fast import linear
 from minirnn.fast.activations import sigmoid
 from minirnn.fast.contract import contract
 from minirnn.fast.engine import unnoted
-from minirnn.params import MINGRU_GATES, MinGRUGates, init_mingru
+from minirnn.params import MINGRU_GATES, MinGRUGates, MinGRUParams, init_mingru
 
 
 def coefficients(zx, note=unnoted):
@@ -33,7 +33,7 @@ def coefficients(zx, note=unnoted):
     return a, u
 
 
-CELL = linear.Cell(coefficients, MinGRUGates, len(MINGRU_GATES))
+CELL = linear.Cell(coefficients, MinGRUGates, len(MINGRU_GATES), params=MinGRUParams)
 
 init = init_mingru
 initial_state, step, forward, gates = contract(__name__, CELL, "M1-M5, H1")

@@ -25,7 +25,7 @@ from minirnn.fast import linear
 from minirnn.fast.activations import sigmoid
 from minirnn.fast.contract import contract
 from minirnn.fast.engine import unnoted
-from minirnn.params import MINLSTM_GATES, MinLSTMGates, init_minlstm
+from minirnn.params import MINLSTM_GATES, MinLSTMGates, MinLSTMParams, init_minlstm
 
 
 def coefficients(zx, note=unnoted):
@@ -43,7 +43,7 @@ def coefficients(zx, note=unnoted):
     return a, u
 
 
-CELL = linear.Cell(coefficients, MinLSTMGates, len(MINLSTM_GATES))
+CELL = linear.Cell(coefficients, MinLSTMGates, len(MINLSTM_GATES), params=MinLSTMParams)
 
 init = init_minlstm
 initial_state, step, forward, gates = contract(__name__, CELL, "N1-N7, H1")

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from minirnn import random
 from minirnn.fast import layers, recurrent
 from minirnn.params import (
     Convolution,
@@ -28,6 +29,7 @@ from minirnn.params import (
     check_inputs,
     check_lengths,
     check_states,
+    check_vocabulary,
     check_weights,
     init_network,
 )
@@ -36,7 +38,7 @@ init = init_network
 
 
 def forward(network: Network, params: NetworkParams, xs, state=None, lengths=None, dropout_key=None):
-    """Xs (T, B, D) -> outputs (B, O), final state of each layer (a tuple).
+    """Inputs xs (T, B, D) -> outputs (B, O), final state of each layer (a tuple).
 
     Args:
       network: the description.
@@ -46,7 +48,8 @@ def forward(network: Network, params: NetworkParams, xs, state=None, lengths=Non
         stands for zeros, or for the learned states.
       lengths: integers (B,); past its length a sequence counts for nothing.
       dropout_key: an integer, a key of ``jax.random`` or of :mod:`minirnn.random`; the same key drops the same units in
-        both halves. None drops nothing.
+        both halves. None drops nothing. Training needs a new key for every update: fold the update's number into one
+        (``random.fold_in`` of minirnn and of JAX give the same).
 
     Returns:
       Outputs (B, O), or (T, B, O), zero on padding, if the head reads every step; the final states.
@@ -54,18 +57,22 @@ def forward(network: Network, params: NetworkParams, xs, state=None, lengths=Non
     Raises:
       ValueError: a shape does not fit; the message names T, B and D.
     """
+    traced_xs = isinstance(xs, jax.core.Tracer)
     xs = jnp.asarray(xs)
     check_inputs(network, xs)
     check_states(state, network.layers)
+    params = jax.tree.map(jnp.asarray, params)  # init gives NumPy arrays, which a traced index cannot read
     T, B = xs.shape[:2]
     mask = None
     if lengths is not None:
         traced = isinstance(lengths, jax.core.Tracer)
         lengths = lengths if traced else np.asarray(lengths)
         check_lengths(lengths, T, B, values=not traced)
-        lengths = lengths.astype(int)
+        lengths = jnp.clip(lengths, 0, T).astype(int) if traced else lengths.astype(int)
         mask = (jnp.arange(T)[:, None] < jnp.asarray(lengths))[:, :, None]  # (T, B, 1)
         xs = jnp.where(mask[:, :, 0] if xs.ndim == 2 else mask, xs, 0)
+    if xs.ndim == 2 and not (traced_xs or isinstance(xs, jax.core.Tracer)):
+        check_vocabulary(xs, network.layers[0].vocabulary_size)
     ys, states = _forward(network.layers, params.layers, xs, state, lengths, mask, as_key(dropout_key))
     lengths = np.full(B, T) if lengths is None else lengths
     if network.read == "last":
@@ -80,8 +87,12 @@ def as_key(dropout_key):
     """A typed key of ``jax.random`` from an integer or from a key of either kind; None stays None."""
     if dropout_key is None:
         return None
+    if isinstance(dropout_key, int | np.integer):
+        dropout_key = random.key(int(dropout_key))
     dropout_key = jnp.asarray(dropout_key)
     if jnp.issubdtype(dropout_key.dtype, jax.dtypes.prng_key):
+        if str(jax.random.key_impl(dropout_key)) != "threefry2x32":
+            raise ValueError(f"dropout_key is of {jax.random.key_impl(dropout_key)}; expected threefry2x32")
         return dropout_key
     if dropout_key.ndim == 0:
         return jax.random.key(dropout_key, impl="threefry2x32")

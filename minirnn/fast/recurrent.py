@@ -29,7 +29,7 @@ def dropout_scale(key, shape, rate, dtype):
 
 
 def forward(layer: Recurrent, params: RecurrentParams, xs, state=None, lengths=None, dropout_key=None):
-    """Xs (T, B, D) -> ys (T, B, width), final state.
+    """Inputs xs (T, B, D) -> ys (T, B, width), final state.
 
     Args:
       layer: the description.

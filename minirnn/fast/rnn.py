@@ -12,7 +12,7 @@ import functools
 from minirnn.fast import engine
 from minirnn.fast.activations import ACTIVATIONS
 from minirnn.fast.contract import contract
-from minirnn.params import RNNGates, init_rnn
+from minirnn.params import RNNGates, RNNParams, init_rnn
 
 
 def update(zx, zh, state, extra, note=engine.unnoted, activation="tanh"):
@@ -28,7 +28,7 @@ def cell(activation: str = "tanh") -> engine.Cell:
     """The cell with one activation: tanh, relu or sigmoid."""
     if activation not in ACTIVATIONS:
         raise ValueError(f"unknown activation {activation!r}; expected one of {', '.join(ACTIVATIONS)}")
-    return engine.Cell(functools.partial(update, activation=activation), RNNGates, 1, adds=True)
+    return engine.Cell(functools.partial(update, activation=activation), RNNGates, 1, adds=True, params=RNNParams)
 
 
 init = init_rnn

@@ -86,7 +86,7 @@ def forward(
     target_lengths=None,
     forced=None,
 ):
-    """Source (S, B), target_in (T, B) -> logits (T, B, V). ``logits[t]`` are for the symbol after target_in[t].
+    """From source (S, B), target_in (T, B) -> logits (T, B, V). ``logits[t]`` are for the symbol after target_in[t].
 
     Args:
       description: of the network.

@@ -39,7 +39,7 @@ def gradient(
     Arguments as in :func:`minirnn.readable.truncated.gradient`, but ``loss`` returns the loss alone, as those of
     :mod:`minirnn.fast.losses` do. Windows of equal length are one compiled loop.
     """
-    check_truncated(network, window, len(xs))
+    check_truncated(network, window, len(xs), targets)
     key = networks.as_key(dropout_key)
     xs, targets = jnp.asarray(xs), tuple(jnp.asarray(target) for target in targets)
     spans = windows(len(xs), window)

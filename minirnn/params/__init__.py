@@ -43,6 +43,8 @@ from minirnn.params.checks import (
     check_states,
     check_step,
     check_truncated,
+    check_type,
+    check_vocabulary,
     check_weights,
 )
 from minirnn.params.initialisers import (

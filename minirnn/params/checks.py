@@ -52,6 +52,14 @@ def _check_params(params: Params, gates: int, recurrent: bool) -> tuple[int, int
     return D, H
 
 
+def check_type(params: Params, wanted: type | None) -> None:
+    """Raises a TypeError unless the weights are those of the cell, or the cell takes any."""
+    if wanted is None or isinstance(params, wanted):
+        return
+    fields = ", ".join(wanted._fields)  # type: ignore[attr-defined]
+    raise TypeError(f"params is a {type(params).__name__}; expected {wanted.__name__}({fields}), from init")
+
+
 def _check_float(x: Array, name: str) -> None:
     # Integers would be turned into float64 (NumPy) or float32 (JAX) on the way: neither was asked for.
     if x.dtype.kind in "biu":
@@ -61,7 +69,7 @@ def _check_float(x: Array, name: str) -> None:
 def check_state(state: State, state_type: type | None, B: int, H: int, name: str) -> None:
     """Raises a TypeError or ValueError unless the state is of the cell's type and every part of it is (B, H)."""
     wanted = "the array h (B, H)" if state_type is None else f"{state_type.__name__}{state_type._fields}"  # type: ignore[attr-defined]
-    if (isinstance(state, tuple) or state is None) if state_type is None else not isinstance(state, state_type):
+    if not hasattr(state, "shape") if state_type is None else not isinstance(state, state_type):
         raise TypeError(f"{name} is a {type(state).__name__}; expected {wanted.replace(chr(39), '')}")
     parts = zip(state._fields, state) if state_type is not None else [("h", state)]
     for part, array in parts:
@@ -85,6 +93,8 @@ def check_lengths(lengths: Array, T: int, B: int, values: bool = True) -> None:
 
 def check_inputs(network: Any, xs: Array) -> None:
     """Raises a ValueError or TypeError unless xs is what the first layer of a network reads."""
+    if not hasattr(network, "layers") or not hasattr(network, "read"):
+        raise TypeError(f"network is a {type(network).__name__}; expected a Network, then its params, then xs")
     if network.layers and hasattr(network.layers[0], "vocabulary_size"):
         if xs.ndim != 2:
             raise ValueError(f"xs has shape {tuple(xs.shape)}; expected symbols (T, B), since an Embedding reads them")
@@ -92,16 +102,22 @@ def check_inputs(network: Any, xs: Array) -> None:
             raise TypeError(f"xs holds {xs.dtype}; expected integers, since an Embedding reads them")
         return
     if xs.ndim != 3:
-        raise ValueError(f"xs has shape {tuple(xs.shape)}; expected time-major (T, B, D)")
+        symbols = "; symbols need an Embedding as the first layer" if xs.ndim == 2 and xs.dtype.kind in "iu" else ""
+        raise ValueError(f"xs has shape {tuple(xs.shape)}; expected time-major (T, B, D){symbols}")
     _check_float(xs, "xs")
 
 
-def check_truncated(network: Any, window: int, T: int) -> None:
+def check_truncated(network: Any, window: int, T: int, targets: Any) -> None:
     """Raises a ValueError unless a network can be walked through in windows of so many steps."""
     if window < 1:
         raise ValueError(f"window is {window}; expected at least 1 step")
     if T < 1:
         raise ValueError("xs has no steps; truncated backpropagation needs at least 1")
+    if not isinstance(targets, tuple | list):
+        raise TypeError(f"targets is a {type(targets).__name__}; expected a tuple of arrays (T, ...), e.g. (targets,)")
+    for index, target in enumerate(targets):
+        if len(target) != T:
+            raise ValueError(f"targets[{index}] has {len(target)} steps; expected T = {T}, as many as xs")
     if network.read != "steps":
         raise ValueError(f"the head reads {network.read!r}; truncated backpropagation needs read='steps'")
     for layer in _flattened(network.layers):
@@ -140,9 +156,39 @@ def check_states(states: Any, layers: tuple[Any, ...], name: str = "state") -> N
 
 
 def check_weights(params: Any, layers: tuple[Any, ...]) -> None:
-    """Raises a ValueError unless there are weights for each layer of a network."""
+    """Raises a ValueError unless there are weights for each layer of a network, of the kind that it has."""
     if len(params) != len(layers):
         raise ValueError(f"params holds weights of {len(params)} layers; the description has {len(layers)}")
+    for index, (weights, layer) in enumerate(zip(params, layers)):
+        kind = type(layer).__name__
+        wanted = None if kind == "Residual" else f"{kind}Params"
+        found = type(weights).__name__
+        if kind == "Dropout":
+            right, wanted = found == "tuple" and len(weights) == 0, "none"
+        elif kind == "Residual":
+            right, wanted = found == "tuple", "a tuple"
+        else:
+            right = found == wanted
+        if right and kind == "Recurrent":
+            directions = isinstance(weights.weights, Directions)
+            right = directions == layer.bidirectional
+            one = weights.weights.forward if directions else weights.weights
+            if right and hasattr(one, "Wh") and one.Wh.shape[0] != layer.hidden_size:
+                raise ValueError(
+                    f"params.layers[{index}] has {one.Wh.shape[0]} hidden units, its description {layer.hidden_size}"
+                )
+            wanted = f"{wanted} of {'two directions' if layer.bidirectional else 'one direction'}"
+        if not right:
+            raise ValueError(
+                f"params.layers[{index}] is a {found}; layer {index} is {kind}, whose weights are {wanted}:"
+                " were these made for another description?"
+            )
+
+
+def check_vocabulary(symbols: Array, V: int) -> None:
+    """Raises a ValueError unless every symbol is one of the vocabulary."""
+    if symbols.size and (symbols.min() < 0 or symbols.max() >= V):
+        raise ValueError(f"symbols must lie between 0 and V - 1 = {V - 1}, got {symbols.min()} to {symbols.max()}")
 
 
 def check_features(layer: str, xs: Array, size: int) -> None:

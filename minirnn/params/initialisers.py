@@ -35,6 +35,15 @@ from minirnn.params.cells import (
 SCHEMES = ("orthogonal", "glorot", "uniform")
 
 
+def generator(rng: Any) -> np.random.Generator:
+    """A generator from a seed or from a generator; weights are drawn in NumPy, for both halves."""
+    if isinstance(rng, np.random.Generator):
+        return rng
+    if not isinstance(rng, int | np.integer) or isinstance(rng, bool):
+        raise TypeError(f"rng is a {type(rng).__name__}; expected an integer seed or a np.random.Generator")
+    return np.random.default_rng(rng)
+
+
 def glorot_uniform(rng: np.random.Generator, rows: int, columns: int) -> np.ndarray:
     """Uniform on ±sqrt(6 / (rows + columns)), float64 (rows, columns) (Glorot and Bengio 2010)."""
     return uniform(rng, (rows, columns), np.sqrt(6.0 / (rows + columns)))
@@ -64,7 +73,7 @@ def _draw(rng, input_size: int, hidden_size: int, gates: int, dtype, scheme: str
         raise ValueError(f"input_size and hidden_size must be at least 1, got {D} and {H}")
     if scheme not in SCHEMES:
         raise ValueError(f"unknown scheme {scheme!r}; expected one of {', '.join(SCHEMES)}")
-    rng, limit = np.random.default_rng(rng), 1 / np.sqrt(H)
+    rng, limit = generator(rng), 1 / np.sqrt(H)
     if np.dtype(dtype).kind != "f":
         raise TypeError(f"dtype is {np.dtype(dtype)}; expected floating point, such as np.float32")
     if scheme == "uniform":
@@ -113,7 +122,7 @@ def init_lstm(
 
 def init_gru(rng, input_size: int, hidden_size: int, dtype: Any = np.float32, *, scheme="orthogonal") -> GRUParams:
     """Fresh GRU weights: as :func:`init_rnn` for each gate; ``b_hn`` like the other biases."""
-    rng = np.random.default_rng(rng)
+    rng = generator(rng)
     Wx, Wh, b = _draw(rng, input_size, hidden_size, len(GRU_GATES), dtype, scheme)
     limit = 1 / np.sqrt(hidden_size) if scheme == "uniform" else 0.0
     return GRUParams(Wx, Wh, b, uniform(rng, (hidden_size,), limit).astype(dtype))

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minirnn.params.cells import STATES, Array, Directions
-from minirnn.params.initialisers import INITIALISERS, SCHEMES, glorot_uniform, uniform
+from minirnn.params.initialisers import INITIALISERS, SCHEMES, generator, glorot_uniform, uniform
 
 # ---------------------------------------------------------------- weights
 
@@ -123,7 +123,8 @@ class Convolution:
     Args:
       size: features that come out.
       kernel_size: K, steps that one output reads.
-      padding: ``"causal"`` reads the step itself and the K - 1 before it; ``"same"`` reads as many on either side.
+      padding: ``"causal"`` reads the step itself and the K - 1 before it; ``"same"`` reads as many on
+        either side, and one more after the step where K is even.
       activation: ``"identity"``, ``"tanh"``, ``"relu"`` or ``"sigmoid"``.
     """
 
@@ -276,7 +277,8 @@ class Network:
       layers: a tuple of layers. See :func:`stack` for the usual ones.
       output_size: O, numbers that the head gives.
       read: what the head reads: ``"last"``, the last valid step of each sequence; ``"mean"``, the mean over its valid
-        steps; ``"steps"``, every step by itself.
+        steps; ``"steps"``, every step by itself. At the last step the backward direction of a bidirectional layer has
+        read one input only: with two directions ``"mean"`` is the better choice.
     """
 
     layers: tuple[Any, ...]
@@ -320,26 +322,26 @@ def stack(
 
 def init_dense(rng, input_size: int, output_size: int, dtype: Any = np.float32) -> DenseParams:
     """Fresh weights of an affine map: Glorot uniform W, zero b."""
-    rng = np.random.default_rng(rng)
+    rng = generator(rng)
     return DenseParams(glorot_uniform(rng, input_size, output_size).astype(dtype), np.zeros(output_size, dtype))
 
 
 def init_embedding(rng, vocabulary_size: int, size: int, dtype: Any = np.float32) -> EmbeddingParams:
     """Fresh embedding: uniform on ±sqrt(3 / size), of variance 1 / size, so that a row has a norm of about 1."""
-    rng = np.random.default_rng(rng)
+    rng = generator(rng)
     return EmbeddingParams(uniform(rng, (vocabulary_size, size), np.sqrt(3 / size)).astype(dtype))
 
 
 def init_convolution(rng, kernel_size: int, input_size: int, size: int, dtype: Any = np.float32) -> ConvolutionParams:
     """Fresh weights of a convolution: Glorot uniform over K·D inputs and K·O outputs, zero b."""
-    rng, limit = np.random.default_rng(rng), np.sqrt(6.0 / (kernel_size * (input_size + size)))
+    rng, limit = generator(rng), np.sqrt(6.0 / (kernel_size * (input_size + size)))
     W = rng.uniform(-limit, limit, (kernel_size, input_size, size))
     return ConvolutionParams(W.astype(dtype), np.zeros(size, dtype))
 
 
 def init_recurrent(rng, layer: Recurrent, input_size: int, dtype: Any = np.float32) -> RecurrentParams:
     """Fresh weights of a recurrent layer: forward direction first; a learned initial state starts at zero."""
-    rng = np.random.default_rng(rng)
+    rng = generator(rng)
     draw = lambda: INITIALISERS[layer.cell](rng, input_size, layer.hidden_size, dtype, scheme=layer.scheme)  # noqa: E731
     weights = Directions(draw(), draw()) if layer.bidirectional else draw()
     if not layer.learn_initial_state:
@@ -396,6 +398,6 @@ def init_network(rng, network: Network, input_size: int | None, dtype: Any = np.
     """
     if input_size is None and not (network.layers and isinstance(network.layers[0], Embedding)):
         raise ValueError("input_size is None; expected D, the number of features of xs (T, B, D)")
-    rng = np.random.default_rng(rng)
+    rng = generator(rng)
     layers, width = _init_layers(rng, network.layers, input_size, dtype)
     return NetworkParams(layers, init_dense(rng, width, network.output_size, dtype))

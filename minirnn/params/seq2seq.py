@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minirnn.params.cells import STATES, Array, Directions, Params, State
-from minirnn.params.initialisers import INITIALISERS, glorot_uniform
+from minirnn.params.initialisers import INITIALISERS, generator, glorot_uniform
 from minirnn.params.networks import DenseParams, Recurrent, init_dense, init_embedding
 
 # ---------------------------------------------------------------- attention
@@ -58,7 +58,7 @@ def init_attention(
     >>> init_attention(0, "bilinear", query_size=3, key_size=2).W.shape
     (3, 2)
     """
-    rng, Q, K = np.random.default_rng(rng), query_size, key_size
+    rng, Q, K = generator(rng), query_size, key_size
     if kind not in ATTENTIONS:
         raise ValueError(f"unknown attention {kind!r}; expected one of {', '.join(ATTENTIONS)}")
     if min(Q, K) < 1 or (size is not None and size < 1):
@@ -176,7 +176,7 @@ class Encoded(NamedTuple):
 def init_encoder_decoder(rng, description: EncoderDecoder, dtype: Any = np.float32) -> EncoderDecoderParams:
     """Fresh weights, as NumPy arrays, drawn in the order of the fields."""
     d = description
-    rng = np.random.default_rng(rng)
+    rng = generator(rng)
     H, E, K = d.hidden_size, d.embedding_size, d.hidden_size * (2 if d.bidirectional else 1)
 
     def embedding(size):
@@ -244,7 +244,7 @@ def teacher_forcing_mask(rng, T: int, B: int, probability: float) -> np.ndarray:
     if not 0 <= probability <= 1:
         raise ValueError(f"probability must lie between 0 and 1, got {probability}")
     # Integers are compared, not floating-point numbers: the same choice everywhere.
-    bits = np.random.default_rng(rng).integers(0, 2**32, (T, B), dtype=np.uint64)
+    bits = generator(rng).integers(0, 2**32, (T, B), dtype=np.uint64)
     forced = bits < round(probability * 2**32)
     forced[:1] = True
     return forced

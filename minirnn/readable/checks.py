@@ -73,7 +73,9 @@ class Report(NamedTuple):
             cells += [number.rjust(width) for number, width in zip(numbers, widths[2:])]
             lines.append("  ".join([*cells, mark.ljust(widths[4]), checked]).rstrip())
         if self.ok:
-            return "\n".join([*lines, f"All {len(self.errors)} are right." if self.errors else "Nothing to check."])
+            return "\n".join(
+                [*lines, "The gradient is right." if len(self.errors) == 1 else f"All {len(self.errors)} are right."]
+            )
         lines.append(f"First wrong: {self.first_wrong}")
         lines += [f"  {name}: {note}" for name, note in self.notes.items()]
         for name, steps in self.wrong_steps.items():
@@ -134,6 +136,9 @@ def compare(
     'it is 2 times the right gradient'
     """
     arrays = {name: array for name, array in _flatten(inputs) if array.dtype.kind == "f"}
+    if not arrays:
+        kinds = ", ".join(f"{name or 'inputs'}: {array.dtype}" for name, array in _flatten(inputs)) or "no array"
+        raise TypeError(f"inputs holds no floating-point array ({kinds}); nothing can be judged: convert it first")
     given = _gradients_by_name(inputs, gradients, "gradients")
     if callable(judge):
         found = _gradients_by_name(inputs, judge(inputs), "the judge's gradients")

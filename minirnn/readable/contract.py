@@ -36,7 +36,13 @@ def contract(module: str, cell: Any, forwards: str, backwards: str) -> Contract:
       forwards: the span of its forward equations, such as ``"L1-L7"``.
       backwards: the span of its backward equations.
     """
-    make = cell if callable(cell) else lambda: cell
+
+    def only(**options):
+        if options:
+            raise TypeError(f"{module.rpartition('.')[2]} has no option {next(iter(options))!r}")
+        return cell
+
+    make = cell if callable(cell) else only
     walk: Any = linear if isinstance(make(), linear.Cell) else engine
 
     def initial_state(params, batch_size):

@@ -31,6 +31,7 @@ from minirnn.params import (
     check_sequence,
     check_state,
     check_step,
+    check_type,
     extra,
     hidden,
     map_state,
@@ -48,6 +49,7 @@ class Cell(NamedTuple):
     state: type | None = None  # a NamedTuple; None where the state is the array h
     adds: bool = False  # True where zx and zh occur only as zx + zh: then dzx and dzh are one array
     second: bool = False  # True where the last block of Wh multiplies something else than h
+    params: type | None = None  # a NamedTuple of its weights; None takes any with the right shapes
 
 
 class StepCache(NamedTuple):
@@ -86,6 +88,7 @@ def initial_state(cell: Cell, params: Params, batch_size: int) -> State:
 
 def step(cell: Cell, params: Params, x: Array, state: State | None) -> tuple[Array, State, StepCache]:
     """One step of a cell: x (B, D), state (None stands for zeros) -> y (B, H), state, cache."""
+    check_type(params, cell.params)
     x = np.asarray(x)
     state = initial_state(cell, params, len(x)) if state is None else state
     check_step(params, x, state, cell.state, cell.blocks)
@@ -143,6 +146,7 @@ def forward(
       ValueError: a shape does not fit the weights; the message names T, B and D.
       TypeError: integers where floating point is expected, or the reverse.
     """
+    check_type(params, cell.params)
     xs = np.asarray(xs)
     check_sequence(params, xs, state, cell.state, cell.blocks)
     T, B, _ = xs.shape
@@ -298,7 +302,8 @@ def _recurrent_gradient(cell: Cell, hs: Array, us: Array | None, dzh: Array) -> 
     if us is None or not cell.second:
         return hs.T @ dzh
     width = (cell.blocks - 1) * hs.shape[1]
-    return np.concatenate([hs.T @ dzh[:, :width], us.T @ dzh[:, width:]], axis=1)
+    dWh_last = us.T @ dzh[:, width:]  # (H, H)  P6
+    return np.concatenate([hs.T @ dzh[:, :width], dWh_last], axis=1)
 
 
 def _arrays(state: State) -> tuple[Array, ...]:

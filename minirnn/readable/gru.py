@@ -1,8 +1,9 @@
 """The GRU that resets after the product, in NumPy: one step forward (G1-G5) and backward (G6-G15), by hand.
 
 The time loop and the products with Wx and Wh are in :mod:`minirnn.readable.engine`.
-The update gate z follows Cho et al. 2014: ``h = (1 - z) h' + z n``. PyTorch, Keras and flax store the opposite gate,
-``h = z h' + (1 - z) n``; negating the z columns of Wx, Wh and b turns one into the other exactly.
+The update gate z is that of Chung et al. 2014 (arXiv 1412.3555): ``h = (1 - z) h' + z n``. Cho et al. 2014, PyTorch,
+Keras and flax have the opposite gate, ``h = z h' + (1 - z) n``; negating the z columns of Wx, Wh and b turns one into
+the other exactly.
 
 >>> params = init(0, input_size=3, hidden_size=2)
 >>> ys, state, cache = forward(params, np.ones((5, 4, 3), np.float32))
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from minirnn.params import GRU_GATES, GRUGates, init_gru
+from minirnn.params import GRU_GATES, GRUGates, GRUParams, init_gru
 from minirnn.readable import engine
 from minirnn.readable.activations import blocks, sigmoid
 from minirnn.readable.contract import contract
@@ -55,7 +56,7 @@ def update_backward(dy, dstate, gates, zh, state, extra):
     return dzx, dzh, dh_prev, {"b_hn": dzh_n}, GRUGates(dr, dz, dn)  # b_hn: G14
 
 
-CELL = engine.Cell(update, update_backward, GRUGates, len(GRU_GATES))
+CELL = engine.Cell(update, update_backward, GRUGates, len(GRU_GATES), params=GRUParams)
 
 init = init_gru
 initial_state, step, step_backward, forward, backward, gates, gate_gradients = contract(

@@ -3,7 +3,7 @@
 The reset gate multiplies h *before* it enters the product of the candidate; in :mod:`minirnn.readable.gru` it
 multiplies the product. The candidate therefore has to wait for r: two products one after the other in every step,
 which is why cuDNN, PyTorch and Keras by default compute the other kind. Keras with ``reset_after=False``, haiku and the
-textbook d2l compute this one (Keras and d2l with the opposite z: ``h = z h' + (1 - z) n``).
+textbook d2l compute this one (Keras and d2l with the opposite z, that of Cho et al.: ``h = z h' + (1 - z) n``).
 
 >>> params = init(0, input_size=3, hidden_size=2)
 >>> ys, state, cache = forward(params, np.ones((5, 4, 3), np.float32))
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from minirnn.params import GRU_GATES, GRUGates, init_gru_reset_before
+from minirnn.params import GRU_GATES, GRUGates, GRUResetBeforeParams, init_gru_reset_before
 from minirnn.readable import engine
 from minirnn.readable.activations import blocks, sigmoid
 from minirnn.readable.contract import contract
@@ -55,9 +55,9 @@ def update_backward(dy, dstate, gates, zh, state, extra, second_backward):
     return da, da, dh_prev, {}, GRUGates(dr, dz, dn)
 
 
-CELL = engine.Cell(update, update_backward, GRUGates, len(GRU_GATES), second=True)
+CELL = engine.Cell(update, update_backward, GRUGates, len(GRU_GATES), second=True, params=GRUResetBeforeParams)
 
 init = init_gru_reset_before
 initial_state, step, step_backward, forward, backward, gates, gate_gradients = contract(
-    __name__, CELL, "B1-B6", "B7-B15, P2, P3, P5"
+    __name__, CELL, "B1-B6", "B7-B15, P2, P3, P5-P6"
 )

@@ -2,9 +2,9 @@
 
 It keeps a memory c beside h, as an LSTM does: z decides how much of c stays, r how much of h. The published GRU has one
 state; there r acts inside the candidate and z between the old h and the candidate. Here r never resets what the
-candidate reads, so that nothing can make the cell forget h at once: h is a running mean of a running mean. A change of
-the input reaches h through two gates in a row, (1-z) and then (1-r); with both half open a quarter of it arrives in the
-first step. In exchange c is not seen by the gates: it is a second, slower memory behind h.
+candidate reads, so that the cell cannot forget inside it. A change of the input goes through two means one after the
+other, n -> c -> h: with both gates half open a quarter of it arrives in h in the first step, a half after two. So h
+lags behind c, and the gates, which read h and not c, see the late one.
 
 >>> params = init(0, input_size=3, hidden_size=2)
 >>> ys, state, cache = forward(params, np.ones((5, 4, 3), np.float32))
@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from minirnn.params import GRU_TWO_STATE_GATES, GRUTwoState, GRUTwoStateGates, init_gru_two_state
+from minirnn.params import GRU_TWO_STATE_GATES, GRUTwoState, GRUTwoStateGates, GRUTwoStateParams, init_gru_two_state
 from minirnn.readable import engine
 from minirnn.readable.activations import blocks, sigmoid
 from minirnn.readable.contract import contract
@@ -60,7 +60,15 @@ def update_backward(dy, dstate, gates, zh, state, extra):
     return da, da, GRUTwoState(dh_prev, dc_prev), {}, GRUTwoStateGates(dr, dz, dn, dc)
 
 
-CELL = engine.Cell(update, update_backward, GRUTwoStateGates, len(GRU_TWO_STATE_GATES), GRUTwoState, adds=True)
+CELL = engine.Cell(
+    update,
+    update_backward,
+    GRUTwoStateGates,
+    len(GRU_TWO_STATE_GATES),
+    GRUTwoState,
+    adds=True,
+    params=GRUTwoStateParams,
+)
 
 init = init_gru_two_state
 initial_state, step, step_backward, forward, backward, gates, gate_gradients = contract(

@@ -11,22 +11,27 @@ from __future__ import annotations
 import numpy as np
 
 from minirnn.equations import numbered
-from minirnn.params import ConvolutionParams, DenseParams, EmbeddingParams, LayerNormParams, check_features
+from minirnn.params import (
+    ConvolutionParams,
+    DenseParams,
+    EmbeddingParams,
+    LayerNormParams,
+    check_features,
+    check_vocabulary,
+)
 from minirnn.readable.activations import ACTIVATIONS
 
 
 @numbered("V1")
 def embedding(params: EmbeddingParams, xs):
     """Symbols (T, B), integers from 0 to V - 1 -> ys (T, B, D), cache."""
-    V = len(params.E)
-    if xs.size and (xs.min() < 0 or xs.max() >= V):
-        raise ValueError(f"symbols must lie between 0 and V - 1 = {V - 1}, got {xs.min()} to {xs.max()}")
+    check_vocabulary(xs, len(params.E))
     return params.E[xs], (params, xs)  # V1
 
 
 @numbered("V8")
 def embedding_backward(dys, cache):
-    """Dys (T, B, D) -> dparams. Symbols have no gradient."""
+    """Gradients dys (T, B, D) -> dparams. Symbols have no gradient."""
     params, xs = cache
     dE = np.zeros_like(params.E, dtype=dys.dtype)
     np.add.at(dE, xs, dys)  # V8
@@ -52,7 +57,7 @@ def convolution(params: ConvolutionParams, xs, padding: str, activation: str):
 
 @numbered("V9, V10")
 def convolution_backward(dys, cache):
-    """Dys (T, B, O) -> dparams, dxs (T, B, D)."""
+    """Gradients dys (T, B, O) -> dparams, dxs (T, B, D)."""
     params, padded, s, activation, ys = cache
     dzs = dys * ACTIVATIONS[activation][1](ys)  # (T, B, O), before the activation
     T, K = len(dzs), len(params.W)
@@ -80,7 +85,7 @@ def layer_norm(params: LayerNormParams, xs, epsilon: float):
 
 @numbered("V11-V12")
 def layer_norm_backward(dys, cache):
-    """Dys (T, B, D) -> dparams, dxs (T, B, D)."""
+    """Gradients dys (T, B, D) -> dparams, dxs (T, B, D)."""
     params, n, r = cache
     dn = dys * params.gain  # V11
     dxs = (dn - _mean(dn) - n * _mean(dn * n)) / r  # V12
@@ -89,13 +94,13 @@ def layer_norm_backward(dys, cache):
 
 @numbered("V5")
 def dropout(xs, scale):
-    """Xs (T, B, D), scale (B, D): 0 where a feature is dropped, 1 / (1 - rate) where it is kept -> ys, cache."""
+    """Inputs xs (T, B, D), scale (B, D): 0 where a feature is dropped, 1 / (1 - rate) where it is kept -> ys, cache."""
     return xs * scale, scale  # V5
 
 
 @numbered("V13")
 def dropout_backward(dys, cache):
-    """Dys (T, B, D) -> dxs."""
+    """Gradients dys (T, B, D) -> dxs."""
     return dys * cache  # V13
 
 
@@ -110,7 +115,7 @@ def dense(params: DenseParams, xs, activation: str = "identity"):
 
 @numbered("V14")
 def dense_backward(dys, cache):
-    """Dys (..., O) -> dparams, dxs (..., D)."""
+    """Gradients dys (..., O) -> dparams, dxs (..., D)."""
     params, xs, activation, ys = cache
     dzs = dys * ACTIVATIONS[activation][1](ys)  # before the activation
     D, O = params.W.shape
@@ -128,7 +133,7 @@ def last_step(xs, lengths):
 
 
 def last_step_backward(dread, cache):
-    """Dread (B, D) -> dxs (T, B, D)."""
+    """Gradients dread (B, D) -> dxs (T, B, D)."""
     shape, last = cache
     dxs = np.zeros(shape, dread.dtype)
     some = np.flatnonzero(last >= 0)
@@ -144,7 +149,7 @@ def mean_over_steps(xs, lengths):
 
 
 def mean_over_steps_backward(dread, cache):
-    """Dread (B, D) -> dxs (T, B, D)."""
+    """Gradients dread (B, D) -> dxs (T, B, D)."""
     shape, lengths, count = cache
     valid = (np.arange(shape[0])[:, None] < lengths)[:, :, None]  # (T, B, 1)
     return np.where(valid, dread / count, 0)

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minirnn.params import Array, Params, check_lengths, check_sequence, check_state, check_step
+from minirnn.params import Array, Params, check_lengths, check_sequence, check_state, check_step, check_type
 
 
 class Cell(NamedTuple):
@@ -29,6 +29,7 @@ class Cell(NamedTuple):
     coefficients_backward: Callable
     gates: type  # a NamedTuple of the named intermediates
     blocks: int  # G: blocks of H columns in Wx
+    params: type | None = None  # a NamedTuple of its weights; None takes any with the right shapes
 
 
 class StepCache(NamedTuple):
@@ -61,6 +62,7 @@ def initial_state(cell: Cell, params: Params, batch_size: int) -> Array:
 
 def step(cell: Cell, params: Params, x: Array, state: Array | None) -> tuple[Array, Array, StepCache]:
     """One step of a cell: x (B, D), state (B, H) (None stands for zeros) -> y (B, H), state, cache."""
+    check_type(params, cell.params)
     x = np.asarray(x)
     state = initial_state(cell, params, len(x)) if state is None else state
     check_step(params, x, state, None, cell.blocks, recurrent=False)
@@ -92,6 +94,7 @@ def forward(
 
     Arguments, masking and errors are those of :func:`minirnn.readable.engine.forward`.
     """
+    check_type(params, cell.params)
     xs = np.asarray(xs)
     check_sequence(params, xs, state, None, cell.blocks, recurrent=False)
     T, B, _ = xs.shape

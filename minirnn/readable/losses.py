@@ -24,6 +24,13 @@ def _clean(array, weight):
     return array if weight is None else np.where(weight != 0, array, 0)
 
 
+def _broadcast(weight, shape):
+    try:
+        return np.broadcast_to(np.asarray(weight), shape)
+    except ValueError:
+        raise ValueError(f"weight has shape {np.shape(weight)}; expected one that broadcasts to {shape}") from None
+
+
 def _mean(losses, weight):
     """E1: the weighted mean of the losses, and each element's share w / sum(w) in it, for E8."""
     weight = np.ones_like(losses.real) if weight is None else np.broadcast_to(weight, losses.shape)
@@ -40,7 +47,7 @@ def _elementwise(prediction, target, weight):
     if target.dtype.kind in "biu":
         target = target.astype(prediction.real.dtype)  # counts and 0/1 labels do not widen the prediction
     if weight is not None:
-        weight = np.broadcast_to(weight, prediction.shape)
+        weight = _broadcast(weight, prediction.shape)
     return _clean(prediction, weight), _clean(target, weight)
 
 
@@ -73,7 +80,7 @@ def _head(raw, target, weight):
         target = target.astype(raw.real.dtype)
     if weight is None:
         return raw, target
-    weight = np.broadcast_to(weight, target.shape)
+    weight = _broadcast(weight, target.shape)
     return np.where((weight != 0)[..., None], raw, 0), _clean(target, weight)
 
 
@@ -108,6 +115,8 @@ def mae(prediction, target, weight=None):
 @numbered("E1, E4, E8")
 def huber(prediction, target, weight=None, *, delta: float = 1.0):
     """Huber loss: squared within ``delta`` of the target, linear beyond. Shapes as in :func:`mse`."""
+    if not delta > 0:
+        raise ValueError(f"delta is {delta}; expected more than 0")
     p, q = _elementwise(prediction, target, weight)
     sign = np.sign((p - q).real)
     absolute = sign * (p - q)
@@ -122,6 +131,8 @@ def pinball(prediction, target, weight=None, *, quantile: float = 0.5):
 
     ``quantile`` may be an array that broadcasts to the prediction: one level for each column, say.
     """
+    if isinstance(quantile, float | int) and not 0 < quantile < 1:
+        raise ValueError(f"quantile is {quantile}; expected between 0 and 1")
     p, q = _elementwise(prediction, target, weight)
     tau = np.broadcast_to(np.asarray(quantile, p.real.dtype), p.shape)
     slope = _pinball_slope(p, q, tau)
@@ -157,7 +168,7 @@ def softmax_cross_entropy(logits, labels, weight=None, *, label_smoothing: float
     if weight is not None:
         if np.ndim(weight) > labels.ndim:
             raise ValueError(f"weight has shape {np.shape(weight)}; expected one that broadcasts to {labels.shape}")
-        weight = np.broadcast_to(weight, labels.shape)
+        weight = _broadcast(weight, labels.shape)
         logits = np.where((weight != 0)[..., None], logits, 0)
     labels = _clean(labels, weight)
     K = logits.shape[-1]

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from minirnn.params import LSTM_GATES, LSTMGates, LSTMState, init_lstm
+from minirnn.params import LSTM_GATES, LSTMGates, LSTMParams, LSTMState, init_lstm
 from minirnn.readable import engine
 from minirnn.readable.activations import blocks, sigmoid
 from minirnn.readable.contract import contract
@@ -63,7 +63,7 @@ def update_backward(dy, dstate, gates, zh, state, extra):
     return dz, dz, LSTMState(0.0, dc_prev), {}, LSTMGates(di, df, dg, do, dc, dtanh_c)
 
 
-CELL = engine.Cell(update, update_backward, LSTMGates, len(LSTM_GATES), LSTMState, adds=True)
+CELL = engine.Cell(update, update_backward, LSTMGates, len(LSTM_GATES), LSTMState, adds=True, params=LSTMParams)
 
 init = init_lstm
 initial_state, step, step_backward, forward, backward, gates, gate_gradients = contract(

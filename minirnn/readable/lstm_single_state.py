@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from minirnn.params import LSTM_GATES, LSTMSingleStateGates, init_lstm
+from minirnn.params import LSTM_GATES, LSTMParams, LSTMSingleStateGates, init_lstm
 from minirnn.readable import engine
 from minirnn.readable.activations import blocks, sigmoid
 from minirnn.readable.contract import contract
@@ -63,7 +63,7 @@ def update_backward(dy, dstate, gates, zh, state, extra):
     return dz, dz, dh_prev, {}, LSTMSingleStateGates(di, df, dg, do, dh, dtanh_h)
 
 
-CELL = engine.Cell(update, update_backward, LSTMSingleStateGates, len(LSTM_GATES), adds=True)
+CELL = engine.Cell(update, update_backward, LSTMSingleStateGates, len(LSTM_GATES), adds=True, params=LSTMParams)
 
 init = init_lstm
 initial_state, step, step_backward, forward, backward, gates, gate_gradients = contract(

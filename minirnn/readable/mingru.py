@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from minirnn.params import MINGRU_GATES, MinGRUGates, init_mingru
+from minirnn.params import MINGRU_GATES, MinGRUGates, MinGRUParams, init_mingru
 from minirnn.readable import linear
 from minirnn.readable.activations import sigmoid
 from minirnn.readable.contract import contract
@@ -42,7 +42,7 @@ def coefficients_backward(da, du, a, gates):
     return np.concatenate([dzx_z, dzx_n], axis=-1), MinGRUGates(dz, dn)
 
 
-CELL = linear.Cell(coefficients, coefficients_backward, MinGRUGates, len(MINGRU_GATES))
+CELL = linear.Cell(coefficients, coefficients_backward, MinGRUGates, len(MINGRU_GATES), params=MinGRUParams)
 
 init = init_mingru
 initial_state, step, step_backward, forward, backward, gates, gate_gradients = contract(

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from minirnn.params import MINLSTM_GATES, MinLSTMGates, init_minlstm
+from minirnn.params import MINLSTM_GATES, MinLSTMGates, MinLSTMParams, init_minlstm
 from minirnn.readable import linear
 from minirnn.readable.activations import log_sigmoid, sigmoid
 from minirnn.readable.contract import contract
@@ -54,7 +54,7 @@ def coefficients_backward(da, du, a, gates):
     return np.concatenate([dzx_f, dzx_i, dzx_n], axis=-1), dgates
 
 
-CELL = linear.Cell(coefficients, coefficients_backward, MinLSTMGates, len(MINLSTM_GATES))
+CELL = linear.Cell(coefficients, coefficients_backward, MinLSTMGates, len(MINLSTM_GATES), params=MinLSTMParams)
 
 init = init_minlstm
 initial_state, step, step_backward, forward, backward, gates, gate_gradients = contract(

@@ -46,7 +46,7 @@ class Cache(NamedTuple):
 
 
 def forward(network: Network, params: NetworkParams, xs, state=None, lengths=None, dropout_key=None):
-    """Xs (T, B, D) -> outputs (B, O), final state of each layer (a tuple), cache.
+    """Inputs xs (T, B, D) -> outputs (B, O), final state of each layer (a tuple), cache.
 
     Args:
       network: the description.
@@ -88,11 +88,13 @@ def forward(network: Network, params: NetworkParams, xs, state=None, lengths=Non
 
 def as_key(dropout_key):
     """A key of :mod:`minirnn.random` from an integer or from such a key; None stays None."""
+    if "key<" in str(getattr(dropout_key, "dtype", "")):
+        raise TypeError("dropout_key is a typed key of jax.random; expected an integer or jax.random.key_data(key)")
     return random.key(dropout_key) if dropout_key is not None and np.ndim(dropout_key) == 0 else dropout_key
 
 
 def backward(doutputs, dstate, cache: Cache):
-    """The gradients. Doutputs like the outputs, dstate (a tuple like the state, or None) -> dparams, dxs, dstate0.
+    """The gradients: doutputs like the outputs, dstate (a tuple like the state, or None) -> dparams, dxs, dstate0.
 
     ``dxs`` (T, B, D) is None for symbols.
     """

@@ -46,7 +46,7 @@ def dropout_scale(key, shape, rate, dtype):
 
 
 def forward(layer: Recurrent, params: RecurrentParams, xs, state=None, lengths=None, dropout_key=None):
-    """Xs (T, B, D) -> ys (T, B, width), final state, cache.
+    """Inputs xs (T, B, D) -> ys (T, B, width), final state, cache.
 
     Args:
       layer: the description.
@@ -86,7 +86,7 @@ def forward(layer: Recurrent, params: RecurrentParams, xs, state=None, lengths=N
 
 
 def backward(dys, dstate, cache: Cache):
-    """Dys (T, B, width), dstate (like the state, or None) -> dparams, dxs (T, B, D), dstate0."""
+    """Gradients dys (T, B, width), dstate (like the state, or None) -> dparams, dxs (T, B, D), dstate0."""
     layer, params, learned, lengths, caches = cache
     cell = CELLS[layer.cell]
     if not layer.bidirectional:

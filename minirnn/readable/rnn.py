@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 
-from minirnn.params import RNNGates, init_rnn
+from minirnn.params import RNNGates, RNNParams, init_rnn
 from minirnn.readable import engine
 from minirnn.readable.activations import ACTIVATIONS
 from minirnn.readable.contract import contract
@@ -41,7 +41,7 @@ def cell(activation: str = "tanh") -> engine.Cell:
         raise ValueError(f"unknown activation {activation!r}; expected one of {', '.join(ACTIVATIONS)}")
     forwards = functools.partial(update, activation=activation)
     backwards = functools.partial(update_backward, activation=activation)
-    return engine.Cell(forwards, backwards, RNNGates, 1, adds=True)
+    return engine.Cell(forwards, backwards, RNNGates, 1, adds=True, params=RNNParams)
 
 
 init = init_rnn

@@ -117,7 +117,7 @@ def forward(
     target_lengths=None,
     forced=None,
 ):
-    """Source (S, B), target_in (T, B) -> logits (T, B, V), cache. ``logits[t]`` are for the symbol after target_in[t].
+    """From source (S, B), target_in (T, B) to logits (T, B, V), cache; ``logits[t]`` is for what follows target_in[t].
 
     Args:
       description: of the network.

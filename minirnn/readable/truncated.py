@@ -1,9 +1,9 @@
 """Truncated backpropagation through time, in NumPy: the state is carried over, its gradient is not.
 
 A sequence of T steps is walked through in windows. Every window starts from the state in which the one before it ended,
-so that the outputs are those of the whole sequence; but the backward pass of a window ends at the window's first step.
-The memory needed, and the length over which a gradient can vanish or explode, are those of one window (Williams and
-Peng 1990; Sutskever 2013, section 2.8.6).
+so that the outputs are those of the whole sequence (without dropout: every window drops anew); but the backward pass of
+a window ends at the window's first step. The memory needed, and the length over which a gradient can vanish or explode,
+are those of one window (Williams and Peng 1990; Sutskever 2013, section 2.8.6).
 
 Dimension letters: T time steps, B batch, D input size, O output size.
 """
@@ -42,22 +42,27 @@ def gradient(
 ):
     """The sum of the windows' losses, its truncated gradient, and the final state.
 
+    With a loss that is a mean over its steps this is a sum of means: every window weighs as much as the others, a
+    short one at the end too.
+
     Args:
       network: a description whose head reads every step, with recurrent layers in one direction only and no convolution
         (both would look beyond the window).
       params: weights.
       xs: (T, B, D), or symbols (T, B).
-      targets: arrays (T, ...) that the loss needs beside the outputs: targets, weights.
+      targets: a tuple of arrays (T, ...) that the loss needs beside the outputs: targets, and weights. With lengths the
+        weights must leave the padding out: ``(targets, mask)``.
       loss: ``loss(outputs, *targets) -> (loss, doutputs)`` of one window, such as ``losses.mse``.
       window: steps in a window.
       state: initial state of each layer, or None.
       lengths: integers (B,), or None.
-      dropout_key: as in :func:`minirnn.readable.network.forward`; every window gets a key of its own.
+      dropout_key: as in :func:`minirnn.readable.network.forward`; every window gets a key of its own. Callers who go on
+        with a longer sequence fold the number of the call into the key.
 
     Returns:
       loss, dparams (a NetworkParams), state. Hand the state to the next call to go on with a longer sequence.
     """
-    check_truncated(network, window, len(xs))
+    check_truncated(network, window, len(xs), targets)
     xs = np.asarray(xs)
     if lengths is not None:
         lengths = np.asarray(lengths)
