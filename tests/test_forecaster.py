@@ -14,6 +14,7 @@ import minirnn
 from minirnn import data
 from minirnn.models.baselines import Climatology, Ridge
 from minirnn.models.storage import FORMAT, ModelFileError, read
+from minirnn.readable.optimizers import tree_leaves
 
 GOLDEN = Path(__file__).parent / "golden"
 QUICK = {"hidden_size": 4, "window": 8, "horizon": 3, "ensemble": 2, "max_epochs": 2}
@@ -30,7 +31,7 @@ def fitted(weather):
 
 
 def weights_of(model):
-    return [a.tobytes() for member in model.members_ for layer in (*member.layers, member.head) for a in layer]
+    return [a.tobytes() for member in model.members_ for a in tree_leaves(member)]
 
 
 def test_the_lstm_beats_every_other_forecast_of_the_weather():

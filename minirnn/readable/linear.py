@@ -68,7 +68,7 @@ def step(cell: Cell, params: Params, x: Array, state: Array | None) -> tuple[Arr
     check_step(params, x, state, None, cell.blocks, recurrent=False)
     a, u, gates = cell.coefficients(x @ params.Wx + params.b)
     h = a * state + u  # (B, H)  H1
-    return h, h, StepCache(cell, params, x, state, a, gates)
+    return h.copy(), h, StepCache(cell, params, x, state, a, gates)  # callers may write into theirs
 
 
 def step_backward(dy: Array, dstate: Array | None, cache: StepCache):
@@ -109,7 +109,7 @@ def forward(
         empty = (lengths == 0)[:, None]  # (B, 1)
         state = np.where(empty, 0, state)
 
-    zx = xs @ params.Wx + params.b  # (T, B, GH)
+    zx = (xs.reshape(-1, xs.shape[-1]) @ params.Wx + params.b).reshape(T, B, len(params.b))  # one product for all steps
     a, u, gates = cell.coefficients(zx)
     if mask is not None:  # h = 1 h' + 0: the state is frozen
         a, u = np.where(mask, a, 1), np.where(mask, u, 0)
@@ -169,9 +169,9 @@ def _backward(dys: Array, dstate: Array | None, cache: Cache):
         dh = dys[t] + dh_next  # H2
         dh_next = dh * a[t]  # H5
         dhs[t] = dh
+    if mask is not None:  # on padding a and u are the constants 1 and 0
+        dhs = np.where(mask, dhs, 0)
     da = dhs * hs[:-1]  # (T, B, H)  H3
     du = dhs  # (T, B, H)  H4
-    if mask is not None:  # on padding a and u are the constants 1 and 0
-        da, du = np.where(mask, da, 0), np.where(mask, du, 0)
     dzx, dgates = cell.coefficients_backward(da, du, a, gates)
     return dzx, dh_next if T else np.copy(dh_next), dgates
