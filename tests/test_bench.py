@@ -8,7 +8,7 @@ import pytest
 
 from minirnn import convert
 from minirnn.bench import measure, own, peers, table, task
-from minirnn.cli import UsageError, bench
+from minirnn.cli import UsageError, bench, main
 
 SHAPE = (4, 6, 3, 5)  # B, T, D, H
 
@@ -330,3 +330,41 @@ def test_installed_imports_nothing():
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+# ---------------------------------------------------------------- the NumPy half
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+def test_the_numpy_half_is_timed_on_the_same_work_as_torch(cell):
+    pytest.importorskip("torch")
+    from minirnn.bench import numpy_half
+
+    runs = numpy_half.passes(cell, (3, 5, 2, 4), torch=True)
+    _, dxs, _ = runs["minirnn"]()
+    np.testing.assert_allclose(dxs, runs["torch"]().numpy(), rtol=1e-4, atol=1e-6)
+
+
+def test_the_command_times_the_numpy_half(capsys):
+    assert (
+        main(
+            [
+                "bench",
+                "--half",
+                "readable",
+                "--cells",
+                "lstm",
+                "--shapes",
+                "2,3,1,4",
+                "--peers",
+                "none",
+                "--rounds",
+                "1",
+            ]
+        )
+        == 0
+    )
+    out = capsys.readouterr().out
+    assert "forward and backward pass of minirnn.readable" in out
+    assert "2, 3, 1, 4" in out

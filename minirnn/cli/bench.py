@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 EXAMPLES = """examples:
   minirnn bench --quick                               two small shapes, every library that is installed
   minirnn bench --cells lstm --peers torch,flax
+  minirnn bench --half readable --cells lstm,gru      the NumPy half, forward and backward, beside PyTorch
   minirnn bench --shapes "32,100,16,64;8,500,4,32" --json > bench.json
 
 Close other programs first: a busy machine slows some libraries far more than others. The libraries take turns, no
@@ -44,6 +45,12 @@ def add_parser(subparsers) -> None:
     parser.add_argument(
         "--rounds", type=positive, metavar="N", help="timed calls of each library (default: 10; with --quick 3)"
     )
+    parser.add_argument(
+        "--half",
+        choices=("fast", "readable"),
+        default="fast",
+        help="readable: forward and backward pass of the NumPy half beside PyTorch's (default: fast)",
+    )
     parser.add_argument("--quick", action="store_true", help="two small shapes and fewer rounds")
     parser.add_argument("--json", action="store_true", help="print the result as JSON, and nothing else")
     parser.set_defaults(run=run)
@@ -61,15 +68,20 @@ def run(arguments: argparse.Namespace) -> int:
     if missing:
         note(f"not installed, left out: {', '.join(missing)} ({INSTALL})")
 
-    from minirnn.bench import measure, table  # after the options: a mistyped one is answered at once
+    from minirnn.bench import measure, numpy_half, table  # after the options: a mistyped one is answered at once
 
     if shapes is None:
-        shapes = list(table.QUICK_SHAPES if arguments.quick else table.SHAPES)
+        usual = table.SHAPES if arguments.half == "fast" else numpy_half.SHAPES
+        shapes = list(table.QUICK_SHAPES if arguments.quick else usual)
     busy = measure.busy()
     if busy:
         note(f"{busy}: some libraries suffer from that far more than others; the ratios below are not reliable")
     rounds = arguments.rounds or (3 if arguments.quick else 10)
     warmup = 1 if arguments.quick else 2
+    if arguments.half == "readable":
+        passes = numpy_half.run(cells, shapes, "torch" in names, rounds, warmup, progress=_with_bar)
+        print(json.dumps(passes, indent=2) if arguments.json else numpy_half.render(passes))
+        return 0
     result = table.run(cells, shapes, names, rounds, warmup, progress=_with_bar)
     print(json.dumps(result, indent=2) if arguments.json else table.render(result))
     for row in result["rows"]:
