@@ -29,7 +29,7 @@ ABOVE = {
     "data": GROUND,
     "models": GROUND | {"data", "fast", "readable"},
     "inspect": GROUND | {"data", "fast", "readable"},
-    "bench": GROUND | {"fast", "readable"},
+    "bench": GROUND | {"convert", "fast", "readable"},
     "cli": GROUND | {"data", "models", "inspect", "bench"},
 }
 
