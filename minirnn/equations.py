@@ -46,6 +46,12 @@ class Equation:
 # Symbol -> (meaning, shape). T time steps, B batch, D inputs, H hidden units, G gates.
 SYMBOLS = {
     r"x_t": ("input at step t", "(B, D)"),
+    r"dh^{+}_t": ("gradient that arrives at h_t from step t+1", "(B, H)"),
+    r"dc^{+}_t": ("gradient that arrives at c_t from step t+1", "(B, H)"),
+    r"\phi": ("an activation, elementwise: tanh, relu, sigma or the identity", "(...)"),
+    r"\rho_t": ("log f_t - log i_t of a minLSTM", "(B, H)"),
+    r"\lambda": ("dropout rate", "()"),
+    r"\eta": ("learning rate", "()"),
     r"h_t": ("hidden state, and the output of every layer but the LSTM with a single state", "(B, H)"),
     r"c_t": ("memory cell of an LSTM, (B, H); context of an attention", "(B, V)"),
     r"y_t": ("output of the layer, h_t unless an equation says otherwise", "(B, H)"),
