@@ -540,3 +540,18 @@ def test_compiled_code_turns_an_unknown_symbol_into_nan():
     fed = np.ones((T, B), int)
     logits = jax.jit(lambda s: fast.seq2seq.forward(description, params, s, None, fed))(np.full((S, B), 8))
     assert np.isnan(logits).all()
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.6, 2.0])
+def test_a_sequence_that_never_ends_is_scored_by_its_length_too(alpha):
+    logits = np.log(np.array([1e-9, 1e-9, 1e-300, 0.7, 0.3]))  # pad, start and end are never likely
+
+    def step(symbols, states):
+        return np.tile(logits, (len(symbols), 1)), states
+
+    symbols, lengths, scores = search.beam_search(
+        step, (), 1, start=1, end=2, pad=0, max_length=4, beam=1, length_penalty=alpha
+    )
+    assert symbols.T.tolist() == [[3, 3, 3, 3]]
+    assert lengths == 4
+    np.testing.assert_allclose(scores, 4 * np.log(0.7) / ((5 + 4) / 6) ** alpha, rtol=1e-6)
