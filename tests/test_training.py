@@ -7,7 +7,7 @@ import pytest
 from updates import errors_after_updates, weather_windows
 
 import minirnn
-from minirnn import data
+from minirnn import data, random
 from minirnn.fast import training as fast
 from minirnn.models.training import TrainingError, batches_of, train
 from minirnn.params import init_network, stack
@@ -125,3 +125,23 @@ def test_targets_without_weight_do_not_train():
         ]
         for a, b in zip(*(jax.tree.leaves(half.members(r)) for r in runs)):
             np.testing.assert_array_equal(a, b)
+
+
+def test_every_member_and_batch_has_a_dropout_key_of_its_own(monkeypatch):
+    """The other half is held to the same keys by the first hundred updates."""
+    keys = []
+    original = readable.network.forward
+
+    def forward(*arguments, dropout_key):
+        keys.append(tuple(dropout_key))
+        return original(*arguments, dropout_key=dropout_key)
+
+    monkeypatch.setattr(readable.network, "forward", forward)
+    network = stack("rnn", 3, 2, 1, dropout=0.5)
+    optimizer = readable.make_optimizer(1e-3, 1.0)
+    state = readable.start(optimizer, [init_network(seed, network, 2) for seed in range(2)])
+    rng = np.random.default_rng(0)
+    windows = rng.standard_normal((8, 4, 2)), rng.standard_normal((8, 1)), np.ones((8, 1))
+    order, counts = batches_of(rng, 8, 3, members=2)
+    readable.epoch(network, optimizer, state, windows, order, counts, random.key(0))
+    assert len(set(keys)) == len(keys) == 2 * 3

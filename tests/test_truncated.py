@@ -1,5 +1,7 @@
 """Truncated backpropagation through time: where it equals the full gradient, and where it must differ by how much."""
 
+import itertools
+
 import jax
 import numpy as np
 import parity
@@ -139,3 +141,16 @@ def test_lengths_of_the_whole_sequence_are_checked_and_may_be_unsigned(half):
     for wrong in ([3, 12, 0], [3, -1, 0]):
         with pytest.raises(ValueError, match="lengths must lie between 0 and T = 11"):
             run(np.array(wrong))
+
+
+def test_every_window_drops_units_of_its_own(monkeypatch):
+    """The other half is held to the same masks by the test of both; alone, a mask shared by mistake would not show."""
+    seen = []
+    original = readable.recurrent.dropout_scale
+    monkeypatch.setattr(readable.recurrent, "dropout_scale", lambda *a: seen.append(original(*a)) or seen[-1])
+    network = Network((Dropout(0.5),), 1, "steps")
+    params, xs, target = setup(network, T=6, D=40)
+    readable.truncated.gradient(network, params, xs, (target,), sum_of_squares, 2, dropout_key=3)
+    assert len(seen) == 3
+    for a, b in itertools.combinations(seen, 2):
+        assert 0.3 < (a == b).mean() < 0.7
