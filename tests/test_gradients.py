@@ -115,7 +115,7 @@ def test_hoisting_the_input_product_changes_nothing(cell, x64, monkeypatch):
     case = parity.make_case(cell)
     results = []
     for hoisted in (False, True):
-        monkeypatch.setattr(engine, "_hoists_input_product", lambda hoisted=hoisted: hoisted)
+        monkeypatch.setattr(engine.platforms, "hoists_input_product", lambda hoisted=hoisted: hoisted)
         results.append(parity.by_jax(case))
     parity.worst(*results, 1e-13)
 

@@ -288,7 +288,7 @@ def test_inputs_are_not_mutated():
 @pytest.mark.parametrize("hoisted", [False, True], ids=["x Wx in the loop", "x Wx before it"])
 def test_the_engine_equals_plain_autodiff(hoisted, x64, monkeypatch):
     """Also on the layout of accelerators, and with recurrent dropout."""
-    monkeypatch.setattr(fast.engine, "_hoists_input_product", lambda: hoisted)
+    monkeypatch.setattr(fast.platforms, "hoists_input_product", lambda: hoisted)
     case = make_case(dropped=True)
     scale = case.options["recurrent_scale"]
 

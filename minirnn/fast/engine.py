@@ -30,6 +30,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from minirnn.fast import platforms
 from minirnn.params import (
     Array,
     Params,
@@ -240,7 +241,7 @@ def _scan_forward(cell, params, xs, state0, mask, scale, save):
     """ys, the final state and, if ``save``, what the reverse scan needs of each step: pre-activations and state."""
     elementwise = extra(params)
     Wh, Wh_last = _blocks(cell, params.Wh)
-    hoisted = _hoists_input_product()
+    hoisted = platforms.hoists_input_product()
     if hoisted:
         xs = xs @ params.Wx + params.b  # (T, B, GH): one product for all steps
     elif cell.adds:
@@ -270,16 +271,6 @@ def _scan_forward(cell, params, xs, state0, mask, scale, save):
 
     state, (ys, saved) = lax.scan(one_step, state0, (xs, mask))
     return ys, state, saved
-
-
-def _hoists_input_product() -> bool:
-    """Whether ``xs @ Wx`` is formed for all steps before the loop.
-
-    On an accelerator the serial part must be as small as possible. On a CPU writing and reading (T, B, GH) mostly costs
-    more than the product inside the loop: hoisted, an LSTM's training step took 1.04 to 1.4 times as long at
-    (B, T, D, H) = (32, 100, 16, 64), (64, 96, 7, 128) and (64, 128, 64, 256), and 0.9 at (32, 24, 1, 32).
-    """
-    return jax.default_backend() != "cpu"
 
 
 def _scan_bwd(cell, residuals, cotangents):
