@@ -23,7 +23,18 @@ ARROWS = {
     "random": {"numpy", "math", "operator"},
     "search": {"numpy", "collections", "equations", "params"},
     "readable": {"numpy", "warnings", "dataclasses", "collections", "functools", "types", "typing", *GROUND},
-    "fast": {"numpy", "jax", "optax", "collections", "functools", "types", "typing", *GROUND},
+    "fast": {
+        "numpy",
+        "jax",
+        "optax",
+        "collections",
+        "contextlib",
+        "contextvars",
+        "functools",
+        "types",
+        "typing",
+        *GROUND,
+    },
 }
 ABOVE = {
     "data": GROUND,
