@@ -51,18 +51,31 @@ def contract(module: str, cell: Any, forwards: str) -> Contract:
         return walk.step(make(**options), params, x, state)
 
     @numbered(forwards)
-    def forward(params, xs, state=None, lengths=None, *, recurrent_scale=None, plain=False, **options):
+    def forward(
+        params,
+        xs,
+        state=None,
+        lengths=None,
+        *,
+        recurrent_scale=None,
+        plain=False,
+        save="all",
+        products=None,
+        **options,
+    ):
         """A whole sequence. xs (T, B, D) -> ys (T, B, H), final state.
 
         ``state``: initial state, None stands for zeros. ``lengths``: integers (B,) from 0 to T. ``recurrent_scale``:
         (B, H), for recurrent dropout. ``plain``: JAX's own gradient, slower, which allows Hessians and ``jax.jvp``.
-        Masking and errors: :func:`minirnn.fast.engine.forward`.
+        ``save``: "all", "states" or "chunks", what is kept for the gradient. ``products``: "bfloat16" rounds the
+        factors of products. Masking and errors: :func:`minirnn.fast.engine.forward`.
         """
+        how = {"plain": plain, "save": save, "products": products}
         if recurrent_scale is None:
-            return walk.forward(make(**options), params, xs, state, lengths, plain=plain)
+            return walk.forward(make(**options), params, xs, state, lengths, **how)
         if walk is linear:
             raise ValueError("recurrent_scale was given, but the gates of this cell do not read h: leave it None")
-        return walk.forward(make(**options), params, xs, state, lengths, recurrent_scale, plain)
+        return walk.forward(make(**options), params, xs, state, lengths, recurrent_scale, **how)
 
     def gates(params, xs, state=None, lengths=None, **options):
         """Every named intermediate over time: a NamedTuple of arrays (T, B, H), zero on padding."""

@@ -11,17 +11,13 @@ wants to look at them (:func:`gates`) or to disturb them (:func:`forward_nudged`
 A cell whose last block of Wh multiplies something else than h (``second=True``; the GRU that resets before the product)
 gets one more argument at the end, ``second(u) -> u @ Wh[:, -H:]``. Its ``zh`` then holds the other blocks only.
 
-Why not simply differentiate the scan? Autodiff would add x_t^T dz_t to the weight gradients at every step: T small
-products that each read and write a whole gradient. Here the reverse scan hands out dz_t only, and each weight gradient
-is one large product over all steps after it. The elementwise derivative is ``jax.vjp`` of ``update``: no gate is
-derived by hand in this half, so that testing it against :mod:`minirnn.readable` compares two derivations.
+The scan itself, its gradient and what it keeps in memory for that are in :mod:`minirnn.fast.scan`.
 
 Dimension letters: T time steps, B batch, D input size, H hidden size, G gates.
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -30,7 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from minirnn.fast import platforms
+from minirnn.fast.scan import first_blocks, freeze, make_plan, scaled, scan
 from minirnn.params import (
     Array,
     Params,
@@ -43,7 +39,6 @@ from minirnn.params import (
     extra,
     hidden,
     map_state,
-    with_hidden,
 )
 
 
@@ -55,6 +50,7 @@ class Cell(NamedTuple):
     blocks: int  # G: blocks of H columns in Wx and Wh
     state: type | None = None  # a NamedTuple; None where the state is the array h
     adds: bool = False  # True where update uses zx and zh only as zx + zh: then one product can form the sum
+    apart: int = 0  # with adds: so many last blocks are excepted from that (a GRU's candidate)
     second: bool = False  # True where the last block of Wh multiplies something else than h
     params: type | None = None  # a NamedTuple of its weights; None takes any with the right shapes
 
@@ -90,6 +86,8 @@ def forward(
     lengths=None,
     recurrent_scale: Array | None = None,
     plain: bool = False,
+    save: str = "all",
+    products: str | None = None,
 ) -> tuple[Array, State]:
     """A whole sequence: xs (T, B, D), state -> ys (T, B, H), final state.
 
@@ -103,17 +101,27 @@ def forward(
       recurrent_scale: (B, H), what h is multiplied by where it enters h Wh, the same at every step (recurrent dropout);
         None stands for ones. A constant: no gradient is given for it.
       plain: leave the gradient to JAX's autodiff of the scan: slower, but allows forward mode (``jax.jvp``, Hessians).
+      save: what the forward loop keeps for the gradient: ``"all"``, ``"states"`` or ``"chunks"``, in the order of
+        falling memory and rising time; see :mod:`minirnn.fast.scan`. The result is the same but for rounding.
+      products: ``"bfloat16"`` rounds the factors of every product to that type, for accelerators; sums, states and
+        gates stay in the type of the weights. None rounds nothing.
 
     Raises:
-      ValueError: a shape does not fit the weights; the message names T, B and D.
+      ValueError: a shape does not fit the weights; the message names T, B and D. Unknown ``save`` or ``products``.
       TypeError: integers where floating point is expected, or the reverse.
     """
     params, xs, state, mask = _prepare(cell, params, xs, state, lengths)
-    scan = _plain_scan if plain else _scan
+    plan = make_plan(save, products)
     if recurrent_scale is not None:
         recurrent_scale = lax.stop_gradient(jnp.asarray(recurrent_scale, params.Wh.dtype))
         check_scale(recurrent_scale, xs.shape[1], params.Wh.shape[0])
-    return _masked(lambda start: scan(cell, params, xs, start, mask, recurrent_scale), state, mask)
+
+    def run(start):
+        if plain or len(xs) == 0:  # over no steps there is nothing to keep
+            return _plain_scan(cell, params, xs, start, mask, recurrent_scale)
+        return scan(cell, plan, params, xs, start, mask, recurrent_scale)
+
+    return _masked(run, state, mask)
 
 
 def gates(cell: Cell, params: Params, xs: Array, state: State | None = None, lengths=None):
@@ -142,11 +150,11 @@ def forward_nudged(cell: Cell, params: Params, xs: Array, nudges: Any, state: St
         y, new_state = _step(cell, params, x, state, m, None, lambda name, value: value + getattr(nudge, name))
         return new_state, y
 
-    def scan(start):
+    def nudged(start):
         final, ys = lax.scan(one_step, start, (xs, mask, nudges))
         return ys, final
 
-    return _masked(scan, state, mask)
+    return _masked(nudged, state, mask)
 
 
 # ---------------------------------------------------------------- the scan
@@ -187,31 +195,12 @@ def _masked(scan, state, mask):
 
 def _step(cell, params, x, state, m, scale, note=unnoted):
     """One step of the plain scan, frozen where m (B, 1) is False."""
-    Wh, Wh_last = _blocks(cell, params.Wh)
+    Wh, Wh_last = first_blocks(cell, params.Wh)
     zx = x @ params.Wx + params.b
-    zh = _scaled(hidden(state), scale) @ Wh
-    second = (lambda u: _scaled(u, scale) @ Wh_last,) if cell.second else ()
+    zh = scaled(hidden(state), scale) @ Wh
+    second = (lambda u: scaled(u, scale) @ Wh_last,) if cell.second else ()
     y, new_state = cell.update(zx, zh, state, extra(params), note, *second)
-    return y, new_state if m is None else _freeze(m, new_state, state)
-
-
-def _blocks(cell, Wh):
-    """Wh in two parts: the blocks that multiply h, and the last one if it multiplies something else."""
-    first = (cell.blocks - cell.second) * Wh.shape[0]
-    return Wh[:, :first], Wh[:, first:]
-
-
-def _flat(array):
-    """Steps and batch as one axis: (T, B, F) -> (T·B, F)."""
-    return array.reshape(-1, array.shape[-1])
-
-
-def _scaled(h, scale):
-    return h if scale is None else h * scale
-
-
-def _freeze(m, new_state, state):
-    return map_state(lambda new, old: jnp.where(m, new, old), new_state, state)
+    return y, new_state if m is None else freeze(m, new_state, state)
 
 
 def _plain_scan(cell, params, xs, state, mask, scale):
@@ -224,127 +213,3 @@ def _plain_scan(cell, params, xs, state, mask, scale):
 
     state, ys = lax.scan(one_step, state, (xs, mask))
     return ys, state
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _scan(cell, params, xs, state, mask, scale):
-    ys, state, _ = _scan_forward(cell, params, xs, state, mask, scale, save=False)
-    return ys, state
-
-
-def _scan_fwd(cell, params, xs, state0, mask, scale):
-    ys, state, saved = _scan_forward(cell, params, xs, state0, mask, scale, save=True)
-    return (ys, state), (params, xs, state0, mask, scale, saved)
-
-
-def _scan_forward(cell, params, xs, state0, mask, scale, save):
-    """ys, the final state and, if ``save``, what the reverse scan needs of each step: pre-activations and state."""
-    elementwise = extra(params)
-    Wh, Wh_last = _blocks(cell, params.Wh)
-    hoisted = platforms.hoists_input_product()
-    if hoisted:
-        xs = xs @ params.Wx + params.b  # (T, B, GH): one product for all steps
-    elif cell.adds:
-        weights = jnp.concatenate([params.Wx, params.Wh])  # (D+H, GH)
-
-    def one_step(state, step_inputs):
-        x, m = step_inputs
-        h = _scaled(hidden(state), scale)  # (B, H)
-        if hoisted:
-            zx, zh = x, h @ Wh  # (B, GH) each
-        elif cell.adds:
-            zx = jnp.concatenate([x, h], axis=-1) @ weights + params.b  # (B, GH): the sum, at once
-            zh = jnp.zeros((), zx.dtype)
-        else:
-            zx, zh = x @ params.Wx + params.b, h @ Wh  # (B, GH) each
-        seen: list[Array] = []
-
-        def second(u):
-            seen.append(_scaled(u, scale) @ Wh_last)
-            return seen[0]
-
-        y, new_state = cell.update(zx, zh, state, elementwise, unnoted, *((second,) if cell.second else ()))
-        if m is not None:
-            new_state = _freeze(m, new_state, state)
-        z = zx + zh if cell.adds else (zx, zh, *seen)
-        return new_state, (y, (z, new_state) if save else None)
-
-    state, (ys, saved) = lax.scan(one_step, state0, (xs, mask))
-    return ys, state, saved
-
-
-def _scan_bwd(cell, residuals, cotangents):
-    params, xs, state0, mask, scale, (zs, states) = residuals
-    dys, dstate = cotangents
-    elementwise = extra(params)
-    # states[t] left step t; the reverse scan wants the one that entered it.
-    states = jax.tree.map(lambda first, rest: jnp.concatenate([first[None], rest])[:-1], state0, states)
-    WhT, Wh_lastT = (W.T for W in _blocks(cell, params.Wh))  # transposed once, not at every step
-
-    def one_step(carry, step_inputs):
-        dstate, dextra = carry
-        dy, z, state, m = step_inputs
-        kept = None
-        if m is not None:  # a frozen step hands its gradient through, past the update
-            kept = jax.tree.map(lambda d: jnp.where(m, 0, d), dstate)
-            dstate = jax.tree.map(lambda d: jnp.where(m, d, 0), dstate)
-        z = (z, jnp.zeros((), z.dtype)) if cell.adds else z
-        pull = _pullback_twice if cell.second else _pullback
-        (dzx, dzh, *dz_last), dstate, dextra_t, u = pull(cell, z, state, elementwise, (dy, dstate), scale, Wh_lastT)
-        dz = dzx if cell.adds else (dzx, dzh, *dz_last)
-        dh = hidden(dstate) + _scaled((dzx if cell.adds else dzh) @ WhT, scale)  # (B, H)  P1
-        dstate = with_hidden(dstate, dh)
-        if kept is not None:
-            dstate = jax.tree.map(jnp.add, dstate, kept)
-        return (dstate, jax.tree.map(jnp.add, dextra, dextra_t)), (dz, u)
-
-    zeros = jax.tree.map(jnp.zeros_like, elementwise)
-    (dstate0, dextra), (dz, us) = lax.scan(one_step, (dstate, zeros), (dys, zs, states, mask), reverse=True)
-    dzx, dzh, *dz_last = (dz, dz) if cell.adds else dz
-    # A sum over t and over the batch is a product with T·B in the middle.
-    dxs = dzx @ params.Wx.T  # (T, B, D)  P2
-    dWh = _flat(_scaled(hidden(states), scale)).T @ _flat(dzh)  # (H, GH)  P4
-    if cell.second:
-        dWh_last = _flat(_scaled(us, scale)).T @ _flat(*dz_last)  # (H, H)  P6
-        dWh = jnp.concatenate([dWh, dWh_last], axis=1)
-    dparams = type(params)(
-        Wx=_flat(xs).T @ _flat(dzx),  # (D, GH)  P3
-        Wh=dWh,
-        b=_flat(dzx).sum(axis=0),  # (GH,)  P5
-        **dextra,
-    )
-    return dparams, dxs, dstate0, None, None
-
-
-def _pullback(cell, z, state, elementwise, cotangents, scale, Wh_lastT):
-    """The gradients of the elementwise function: with respect to its pre-activations, state and parameters."""
-    _, pullback = jax.vjp(lambda *inputs: cell.update(*inputs, unnoted), *z, state, elementwise)
-    dzx, dzh, dstate, dextra = pullback(cotangents)
-    return (dzx, dzh), dstate, dextra, None
-
-
-def _pullback_twice(cell, z, state, elementwise, cotangents, scale, Wh_lastT):
-    """The same where the cell has a second product u Wh_last; also returns u.
-
-    The product's value was saved. So ``update`` is differentiated as if it were one more input, and u one more output:
-    first the gradient of that input, then, through the product by hand, what comes back by way of u.
-    """
-
-    def update(zx, zh, z_last, state, elementwise):
-        seen: list[Array] = []
-
-        def second(u):
-            seen.append(u)
-            return z_last
-
-        return cell.update(zx, zh, state, elementwise, unnoted, second), seen[0]
-
-    (outputs, u), pullback = jax.vjp(update, *z, state, elementwise)
-    _, _, dz_last, *_ = direct = pullback((cotangents, jnp.zeros_like(u)))
-    du = _scaled(dz_last @ Wh_lastT, scale)  # (B, H)
-    nothing = jax.tree.map(jnp.zeros_like, outputs)
-    dzx, dzh, _, dstate, dextra = jax.tree.map(jnp.add, direct, pullback((nothing, du)))
-    return (dzx, dzh, dz_last), dstate, dextra, u
-
-
-_scan.defvjp(_scan_fwd, _scan_bwd)

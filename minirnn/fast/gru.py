@@ -34,7 +34,7 @@ def update(zx, zh, state, extra, note=engine.unnoted):
     return h, h
 
 
-CELL = engine.Cell(update, GRUGates, len(GRU_GATES), params=GRUParams)
+CELL = engine.Cell(update, GRUGates, len(GRU_GATES), adds=True, apart=1, params=GRUParams)
 
 init = init_gru
 initial_state, step, forward, gates = contract(__name__, CELL, "G1-G5")

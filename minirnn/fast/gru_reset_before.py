@@ -32,7 +32,7 @@ def update(zx, zh, state, extra, note, second):
     return h, h
 
 
-CELL = engine.Cell(update, GRUGates, len(GRU_GATES), second=True, params=GRUResetBeforeParams)
+CELL = engine.Cell(update, GRUGates, len(GRU_GATES), adds=True, second=True, params=GRUResetBeforeParams)
 
 init = init_gru_reset_before
 initial_state, step, forward, gates = contract(__name__, CELL, "B1-B6")

@@ -26,6 +26,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from minirnn.fast.engine import _masked, _prepare, unnoted
+from minirnn.fast.scan import dot, make_plan
 from minirnn.params import Array, Params, check_step, check_type
 
 
@@ -57,14 +58,28 @@ def step(cell: Cell, params: Params, x: Array, state: Array | None) -> tuple[Arr
 
 
 def forward(
-    cell: Cell, params: Params, xs: Array, state: Array | None = None, lengths=None, plain: bool = False
+    cell: Cell,
+    params: Params,
+    xs: Array,
+    state: Array | None = None,
+    lengths=None,
+    plain: bool = False,
+    save: str = "all",
+    products: str | None = None,
 ) -> tuple[Array, Array]:
     """A whole sequence: xs (T, B, D), state (B, H) -> ys (T, B, H), final state (B, H).
 
     Arguments, masking and errors are those of :func:`minirnn.fast.engine.forward`. With ``plain`` the recurrence is one
-    step after another and its gradient JAX's own, which allows forward mode (``jax.jvp``, Hessians).
+    step after another and its gradient JAX's own, which allows forward mode (``jax.jvp``, Hessians). ``save``: with
+    ``"states"`` or ``"chunks"``, which are the same here, the layer keeps its inputs only and runs once more before its
+    gradient; nothing serial is repeated.
     """
-    return _run(cell, params, xs, state, lengths, unnoted, _plain_scan if plain else _scan)
+    plan = make_plan(save, products)
+
+    def run(params, xs, state):
+        return _run(cell, params, xs, state, lengths, unnoted, _plain_scan if plain else _scan, plan.products)
+
+    return (run if plain or plan.save == "all" else jax.checkpoint(run))(params, xs, state)
 
 
 def gates(cell: Cell, params: Params, xs: Array, state: Array | None = None, lengths=None):
@@ -87,9 +102,10 @@ def forward_nudged(cell: Cell, params: Params, xs: Array, nudges: Any, state: Ar
 # ---------------------------------------------------------------- the scan
 
 
-def _run(cell, params, xs, state, lengths, note, scan):
+def _run(cell, params, xs, state, lengths, note, scan, products=None):
     params, xs, state, mask = _prepare(cell, params, xs, state, lengths, recurrent=False)
-    a, u = cell.coefficients(xs @ params.Wx + params.b, note)  # (T, B, H) each
+    zx = dot(xs, params.Wx, products, params.b.dtype) + params.b  # (T, B, GH)
+    a, u = cell.coefficients(zx, note)  # (T, B, H) each
     if mask is not None:  # h = 1 h' + 0: the state is frozen
         a, u = jnp.where(mask, a, 1), jnp.where(mask, u, 0)
 

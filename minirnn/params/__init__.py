@@ -62,6 +62,8 @@ from minirnn.params.initialisers import (
     uniform,
 )
 from minirnn.params.networks import (
+    PRODUCTS,
+    SAVE,
     Convolution,
     ConvolutionParams,
     Dense,

@@ -83,10 +83,11 @@ def _at_least_one(layer: Any, *names: str) -> None:
             raise ValueError(f"{type(layer).__name__}.{name} is {value!r}; expected an integer of at least 1")
 
 
-def _one_of(layer: Any, name: str, expected: tuple[str, ...]) -> None:
+def _one_of(layer: Any, name: str, expected: tuple[str | None, ...]) -> None:
     if getattr(layer, name) not in expected:
         raise ValueError(
-            f"unknown {name} {getattr(layer, name)!r} of {type(layer).__name__}; expected one of {', '.join(expected)}"
+            f"unknown {name} {getattr(layer, name)!r} of {type(layer).__name__}; "
+            f"expected one of {', '.join(map(str, expected))}"
         )
 
 
@@ -98,6 +99,9 @@ def _rate(layer: Any, name: str) -> None:
 ACTIVATION_NAMES = ("identity", "tanh", "relu", "sigmoid")
 MERGES = ("concat", "sum", "mean")
 READS = ("last", "mean", "steps")
+# What the JAX half keeps of every step for the gradient; see minirnn.fast.scan.
+SAVE = ("all", "states", "chunks")
+PRODUCTS = (None, "bfloat16")
 _WITHOUT_RECURRENT_PRODUCT = ("mingru", "minlstm")
 
 
@@ -157,6 +161,10 @@ class Recurrent:
       learn_initial_state: start from a learned state instead of zeros, where no state is given.
       activation: of an ``"rnn"``.
       scheme: of the initialisation; see :mod:`minirnn.params.initialisers`.
+      save: what the JAX half keeps of every step for the gradient: ``"all"``, ``"states"`` or ``"chunks"``, in the order
+        of falling memory and rising time. The NumPy half keeps everything.
+      products: ``"bfloat16"`` lets the JAX half round the factors of its products to that type, for accelerators; sums,
+        states and gates stay in the type of the weights. The NumPy half rounds nothing.
     """
 
     cell: str = "lstm"
@@ -167,9 +175,13 @@ class Recurrent:
     learn_initial_state: bool = False
     activation: str = "tanh"
     scheme: str = "orthogonal"
+    save: str = "all"
+    products: str | None = None
 
     def __post_init__(self):
         _one_of(self, "cell", tuple(INITIALISERS))
+        _one_of(self, "save", SAVE)
+        _one_of(self, "products", PRODUCTS)
         _at_least_one(self, "hidden_size")
         _one_of(self, "merge", MERGES)
         _rate(self, "recurrent_dropout")
@@ -304,15 +316,21 @@ def stack(
     dropout: float = 0.0,
     recurrent_dropout: float = 0.0,
     read: str = "last",
+    save: str = "all",
+    products: str | None = None,
 ) -> Network:
     """The usual network: ``num_layers`` recurrent layers, with dropout between them, and a head.
+
+    What the arguments mean: :class:`Recurrent`, :class:`Dropout`, :class:`Network`.
 
     >>> stack("gru", 8, num_layers=2, dropout=0.1).layers[1]
     Dropout(rate=0.1)
     """
     if num_layers < 1:
         raise ValueError(f"num_layers must be at least 1, got {num_layers}")
-    layer = Recurrent(cell, hidden_size, bidirectional, recurrent_dropout=recurrent_dropout)
+    layer = Recurrent(
+        cell, hidden_size, bidirectional, recurrent_dropout=recurrent_dropout, save=save, products=products
+    )
     between = (Dropout(dropout),) if dropout else ()
     return Network((layer, *(*between, layer) * (num_layers - 1)), output_size, read)
 
