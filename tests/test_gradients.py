@@ -8,7 +8,7 @@ import pytest
 from oracle import forward as oracle_forward
 
 from minirnn import fast, readable
-from minirnn.fast import engine
+from minirnn.fast import engine, platforms
 
 variants = pytest.mark.parametrize(("cell", "options"), parity.VARIANTS, ids=lambda v: str(v or ""))
 ragged = pytest.mark.parametrize("ragged", [False, True], ids=["full", "ragged"])
@@ -115,7 +115,7 @@ def test_hoisting_the_input_product_changes_nothing(cell, x64, monkeypatch):
     case = parity.make_case(cell)
     results = []
     for hoisted in (False, True):
-        monkeypatch.setattr(engine.platforms, "hoists_input_product", lambda hoisted=hoisted: hoisted)
+        monkeypatch.setattr(platforms, "hoists_input_product", lambda hoisted=hoisted: hoisted)
         results.append(parity.by_jax(case))
     parity.worst(*results, 1e-13)
 

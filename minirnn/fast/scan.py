@@ -8,14 +8,15 @@ gate is derived by hand in this half, so that testing it against :mod:`minirnn.r
 The forward loop keeps, of each step, as much as ``save`` says:
 
   "all"     the pre-activations z_t and the states. The reverse loop writes dz_t where z_t stood.
-  "states"  the states. From them the pre-activations of a whole block of steps are one product, formed just before the
-            reverse loop of that block; the block's part of the weight gradients is added right after it.
+  "states"  the states. From them the pre-activations of a whole block of steps are one product, formed just before
+            the reverse loop of that block; the block's part of the weight gradients is added right after it.
   "chunks"  the state before each chunk of about sqrt(T) steps. The forward loop of a chunk is run once more before its
             reverse loop: least memory, and the only policy that repeats serial work.
 
-Pre-activations are stored as one array z of G + A blocks of H columns: first the x parts of the A blocks that ``update``
-wants apart, then the blocks of which it needs the sum zx + zh only, then the h parts of the A blocks. The gradients dzx
-and dzh are then two overlapping slices of dz. For an LSTM A is 0, for a GRU 1: its candidate resets the h part alone.
+Pre-activations are stored as one array z of G + A blocks of H columns: first the x parts of the A blocks that
+``update`` wants apart, then the blocks of which it needs the sum zx + zh only, then the h parts of the A blocks. The
+gradients dzx and dzh are then two overlapping slices of dz. For an LSTM A is 0, for a GRU 1: its candidate resets the
+h part alone.
 
 Dimension letters: T time steps, L steps of one block, B batch, D input size, H hidden size, G gates, A blocks apart.
 """

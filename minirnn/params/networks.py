@@ -161,8 +161,8 @@ class Recurrent:
       learn_initial_state: start from a learned state instead of zeros, where no state is given.
       activation: of an ``"rnn"``.
       scheme: of the initialisation; see :mod:`minirnn.params.initialisers`.
-      save: what the JAX half keeps of every step for the gradient: ``"all"``, ``"states"`` or ``"chunks"``, in the order
-        of falling memory and rising time. The NumPy half keeps everything.
+      save: what the JAX half keeps of every step for the gradient: ``"all"``, ``"states"`` or ``"chunks"``, in the
+        order of falling memory and rising time. The NumPy half keeps everything.
       products: ``"bfloat16"`` lets the JAX half round the factors of its products to that type, for accelerators; sums,
         states and gates stay in the type of the weights. The NumPy half rounds nothing.
     """
