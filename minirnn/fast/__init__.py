@@ -1,7 +1,7 @@
 """The same modules as :mod:`minirnn.readable`, in JAX: compiled for CPU, GPU and TPU.
 
 Start with :mod:`minirnn.fast.lstm`, which holds the gate arithmetic of one step; then :mod:`minirnn.fast.engine`, which
-owns the products, the scan over time, the lengths and the gradient.
+owns the lengths, the checks and the plain scan, and :mod:`minirnn.fast.scan`, which owns the gradient.
 """
 
 from minirnn.fast import (

@@ -1,4 +1,4 @@
-"""The scan over time that all cells share, its products with Wx and Wh, its lengths and its gradient.
+"""What all cells share: their walk over time, the products with Wx and Wh, the lengths.
 
 A cell brings one elementwise function:
 

@@ -193,8 +193,8 @@ def _arrange(cell, plan, params, xs, scale) -> _Weights:
     turned = lambda a: jnp.concatenate([a[..., summed:], a[..., :summed]], axis=-1)  # noqa: E731
     Wx, b = (params.Wx, params.b) if summed == cell.blocks * H else (turned(params.Wx), turned(params.b))
     rows = {name: jnp.broadcast_to(value, (xs.shape[1], H)) for name, value in extra(params).items()}
-    factors = (Wx, first, last) if plan.products is None else (W.astype(plan.products) for W in (Wx, first, last))
-    return _Weights(*factors, b, rows, scale)
+    Wx, first, last = (W if plan.products is None else W.astype(plan.products) for W in (Wx, first, last))
+    return _Weights(Wx, first, last, b, rows, scale)
 
 
 def dot(a, W, products, dtype):
