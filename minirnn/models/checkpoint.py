@@ -1,0 +1,290 @@
+"""Checkpoints: everything that a training needs to go on as if it had never stopped, in one ``.safetensors`` file.
+
+Arrays: the whole training state of all members (weights and whatever the optimiser keeps, by their places in the tree),
+and each member's best weights. In the metadata: history, the generator of the shuffles, and what identifies the
+training, so that it cannot go on with other data or other settings.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minirnn._version import __version__
+from minirnn.models import storage
+from minirnn.models.storage import ModelFileError
+
+KIND = "Checkpoint"
+REMEDY = "go on from another checkpoint, or delete it and start anew"
+_BLOCK = 1 << 26  # bytes of an array that are hashed at a time: data may be larger than the memory
+
+
+class CheckpointError(ModelFileError):
+    """A checkpoint that cannot be used for this training; one line that says why and what to do."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """Where a training keeps itself, and how often.
+
+    It is written after every epoch, or as often as is said here, and when the training ends.
+
+    Args:
+      path: of the file; expected to end in ``.safetensors``.
+      every_epochs: write after so many epochs.
+      every_minutes: write after the first epoch that ends so many minutes after the last writing.
+
+    >>> Checkpoint("run.safetensors", every_minutes=10).every_epochs is None
+    True
+    """
+
+    path: str | os.PathLike
+    every_epochs: int | None = None
+    every_minutes: float | None = None
+
+    def __post_init__(self):
+        if self.every_epochs is None and self.every_minutes is None:
+            object.__setattr__(self, "every_epochs", 1)
+        for name in ("every_epochs", "every_minutes"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise CheckpointError(f"checkpoint: {name} must be positive, got {value!r}")
+
+    def due(self, epochs: int, seconds: float) -> bool:
+        """Whether it is to be written, so many epochs and seconds after the last time."""
+        by_epochs = self.every_epochs is not None and epochs >= self.every_epochs
+        return by_epochs or (self.every_minutes is not None and seconds >= 60 * self.every_minutes)
+
+
+class Snapshot(NamedTuple):
+    """A training between two epochs.
+
+    ``state`` is the half's TrainState; ``best`` the best weights of each member and ``best_loss`` their validation
+    losses; ``history`` the fields of a History; ``generator`` the state of the NumPy generator of the shuffles;
+    ``devices`` how many have trained.
+    """
+
+    state: Any
+    best: list
+    best_loss: np.ndarray  # (K,)
+    history: dict[str, Any]
+    generator: dict[str, Any]
+    devices: int
+
+
+class Keeper:
+    """Writes the checkpoints of one training, and finds the one to go on from.
+
+    Args:
+      checkpoint: where and how often.
+      identity: of the training, from :func:`identity`.
+      mesh: the devices that train; over several processes the first one alone reads and writes.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, identity: dict[str, Any], mesh: Any = None):
+        self.checkpoint, self.identity = checkpoint, identity
+        self._several = mesh is not None and mesh.is_multi_process
+        self._epoch, self._time = 0, time.monotonic()
+
+    def open(self, resume: bool, start: Snapshot) -> Snapshot | None:
+        """What to go on from: None if the training starts anew.
+
+        Args:
+          resume: go on from the file, if there is one. Without it a file that exists is an error, and stays as it is.
+          start: the training before its first epoch: the state has to have the same structure.
+
+        Raises:
+          CheckpointError: the file cannot be used.
+        """
+
+        def look() -> storage.Contents | None:
+            path = Path(self.checkpoint.path)
+            if not path.exists():
+                _writable(path)
+                return None
+            if not resume:
+                raise CheckpointError(f"{path}: exists already; resume to go on from it, or delete it to start anew")
+            return storage.read(path, "checkpoint", REMEDY)
+
+        contents = _from_first(look) if self._several else look()
+        if contents is None:
+            return None
+        snapshot = self._restore(*contents, start)
+        self._epoch = len(snapshot.history["loss"])
+        return snapshot
+
+    def after_epoch(self, epoch: int, ended: bool, snapshot: Callable[[], Snapshot]) -> None:
+        """Writes the checkpoint if it is due."""
+        due = self.checkpoint.due(epoch - self._epoch, time.monotonic() - self._time)
+        if not due and not (ended and epoch > self._epoch):
+            return
+        self._write(snapshot())
+        self._epoch, self._time = epoch, time.monotonic()
+
+    def _write(self, snapshot: Snapshot) -> None:
+        if self._several and not _is_first():
+            return
+        arrays = {f"state{name}": _array(leaf) for name, leaf in _leaves(snapshot.state).items()}
+        arrays |= {f"best{name}": _array(leaf) for name, leaf in _leaves(snapshot.best).items()}
+        arrays["best_loss"] = snapshot.best_loss
+        description = {
+            "identity": self.identity,
+            "history": snapshot.history,
+            "generator": _plain(snapshot.generator),
+            "devices": snapshot.devices,
+        }
+        try:
+            storage.save(self.checkpoint.path, KIND, arrays, description)
+        except OSError as error:
+            raise CheckpointError(f"{self.checkpoint.path}: cannot be written ({error.strerror})") from None
+
+    def _restore(self, arrays: dict[str, np.ndarray], description: dict[str, Any], start: Snapshot) -> Snapshot:
+        path = self.checkpoint.path
+        if description.get("kind") != KIND:
+            raise CheckpointError(f"{path}: a saved {description.get('kind')}, not a checkpoint; {REMEDY}")
+        try:
+            _same(path, description["identity"], self.identity)
+            best_loss = arrays.pop("best_loss")
+            best = {name: arrays.pop(name) for name in list(arrays) if name.startswith("best")}
+            snapshot = Snapshot(
+                _into(start.state, "state", arrays, f"{path}: written with another optimizer, pass the same one"),
+                _into(start.best, "best", best, f"{path}: damaged checkpoint, {REMEDY}"),
+                best_loss,
+                dict(description["history"]),
+                dict(description["generator"]),
+                int(description["devices"]),
+            )
+            if best_loss.shape != start.best_loss.shape or set(snapshot.history) != set(start.history):
+                raise ValueError("best_loss or history")
+            return snapshot
+        except CheckpointError:
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            detail = " ".join(str(error).split())[:120]
+            raise CheckpointError(f"{path}: damaged checkpoint ({type(error).__name__}: {detail}); {REMEDY}") from None
+
+
+# ---------------------------------------------------------------- what identifies a training
+
+
+def identity(parts: dict[str, Any]) -> dict[str, Any]:
+    """Names and plain values of all that decides what a training computes; arrays by their shape and checksum.
+
+    >>> identity({"batch_size": 32, "weights": np.zeros(2)})
+    {'batch_size': 32, 'weights': 'float64 (2,), checksum 374708fff771'}
+    """
+    plain: dict[str, Any] = {}
+    for name, value in parts.items():
+        if dataclasses.is_dataclass(value):
+            plain |= identity({f"{name}.{f.name}": getattr(value, f.name) for f in dataclasses.fields(value)})
+        elif isinstance(value, tuple | list):
+            labels = getattr(value, "_fields", range(len(value)))
+            plain |= identity({f"{name}.{label}": part for label, part in zip(labels, value)})
+        elif hasattr(value, "dtype") and np.ndim(value):
+            plain[name] = f"{value.dtype} {tuple(value.shape)}, checksum {_checksum(value)}"
+        else:
+            plain[name] = _plain(value) if isinstance(value, dict | str | int | float | np.generic) else repr(value)
+    return plain
+
+
+def _checksum(array: Any) -> str:
+    digest = hashlib.sha256()
+    rows = max(1, _BLOCK // max(1, array.nbytes // len(array))) if len(array) else 1
+    for start in range(0, len(array), rows):
+        digest.update(np.ascontiguousarray(array[start : start + rows]).view(np.uint8).data)
+    return digest.hexdigest()[:12]
+
+
+def _same(path: Any, then: dict[str, Any], now: dict[str, Any]) -> None:
+    """Refuses another training; the message names the first difference."""
+    optimizers = then["optimizer"], now["optimizer"]
+    if optimizers[0] == GIVEN and optimizers[1] != GIVEN:
+        raise CheckpointError(f"{path}: written with an optimizer of the caller's own; pass the same one again")
+    if optimizers[1] == GIVEN and optimizers[0] != GIVEN:
+        raise CheckpointError(f"{path}: written with minirnn's own optimizer ({optimizers[0]}); pass none")
+    for name in sorted(then.keys() | now.keys(), key=lambda name: (name not in now, list(now).index(name) if name in now else 0)):
+        if then.get(name) != now.get(name):
+            raise CheckpointError(
+                f"{path}: belongs to another training: {name} was {then.get(name)!r} and is {now.get(name)!r}; take the "
+                "same data and settings, or another file"
+            )
+
+
+GIVEN = "given by the caller"
+
+
+# ---------------------------------------------------------------- trees of arrays
+
+
+def _leaves(tree: Any) -> dict[str, Any]:
+    """The leaves of any tree by their places in it: ``.members.head.W``, ``.optimizer[1][0].mu...``."""
+    import jax
+
+    return {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]}
+
+
+def _array(leaf: Any) -> np.ndarray:
+    """A leaf as a NumPy array that a file can hold."""
+    import jax
+
+    if isinstance(leaf, jax.Array) and jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        leaf = jax.random.key_data(leaf)
+    array = np.asarray(leaf)
+    return array.view(f"u{array.dtype.itemsize}") if array.dtype.kind == "V" else array  # bfloat16 and its like
+
+
+def _like(leaf: Any, array: np.ndarray) -> Any:
+    """The reverse of :func:`_array`: the same kind of thing as ``leaf``."""
+    import jax
+    import jax.numpy as jnp
+
+    if isinstance(leaf, jax.Array):
+        if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            return jax.random.wrap_key_data(jnp.array(array), impl=jax.random.key_impl(leaf))
+        return jnp.array(array.view(leaf.dtype) if leaf.dtype.kind == "V" else array)
+    return array if isinstance(leaf, np.ndarray) else type(leaf)(array.item())
+
+
+def _into(template: Any, prefix: str, arrays: dict[str, np.ndarray], problem: str) -> Any:
+    """A tree of the structure of ``template`` with the numbers of a file."""
+    import jax
+
+    leaves = {f"{prefix}{name}": leaf for name, leaf in _leaves(template).items()}
+    expected = {name: _form(_array(leaf)) for name, leaf in leaves.items()}
+    found = {name: _form(array) for name, array in arrays.items()}
+    for name in [*expected, *found]:
+        if expected.get(name) != found.get(name):
+            raise CheckpointError(
+                f"{problem} ({name}: {found.get(name, 'nothing')} in the file, {expected.get(name, 'nothing')} expected)"
+            )
+    return jax.tree.unflatten(jax.tree.structure(template), [_like(leaves[name], arrays[name]) for name in leaves])
+
+
+def _form(array: np.ndarray) -> str:
+    return f"{array.dtype} {array.shape}"
+
+
+# ---------------------------------------------------------------- files and processes
+
+
+def _plain(value: Any) -> Any:
+    """As JSON can hold it."""
+    if isinstance(value, dict):
+        return {str(name): _plain(part) for name, part in value.items()}
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+
+
+def _writable(path: Path) -> None:
+    """Refuses a place where nothing can be written: before the training, not after its first epoch."""
+    folder = path.parent
+    if not folder.is_dir():
+        raise CheckpointError(f"{path}: there is no folder {folder}; make it first")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise CheckpointError(f"{path}: no permission to write in {folder}; choose another folder")
