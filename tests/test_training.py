@@ -59,11 +59,17 @@ class Scripted:
     def start(self, optimizer, members):
         return list(members)
 
+    def place(self, data):
+        return data
+
     def epoch(self, network, optimizer, state, windows, order, counts):
         self.epochs += 1
         if self.at_epoch:
             self.at_epoch(self.epochs)
-        return [self.epochs] * len(state), np.array([self.losses.get(self.epochs, 1.0)] * len(state))
+        losses = np.full((len(state), 4), 1.0)
+        losses[-1, 2:] = self.losses.get(self.epochs, 1.0)
+        gradient, array = losses * 7, np.zeros(losses.shape, int)
+        return [self.epochs] * len(state), readable.Record(losses.mean(axis=1), losses, gradient, array)
 
     def predict(self, network, state, inputs):
         return np.sqrt(np.array([[[member[self.epochs]]] for member in self.errors]))
@@ -106,9 +112,16 @@ def test_an_interruption_keeps_the_best_weights():
 
 
 @pytest.mark.parametrize("loss", [np.nan, np.inf])
-def test_a_loss_that_is_not_finite_stops_with_advice(loss):
-    with pytest.raises(TrainingError, match=rf"diverged in epoch 2: the loss is {loss}; try a smaller learning_rate"):
-        run_scripted(Scripted([[5, 4, 3]], losses={2: loss}))
+def test_a_loss_that_is_not_finite_stops_with_advice_and_keeps_the_best_weights(loss):
+    with pytest.raises(TrainingError) as caught:
+        run_scripted(Scripted([[5, 4, 3, 2], [5, 6, 3, 2]], losses={3: loss}), members=2)
+    assert str(caught.value) == (
+        f"training diverged in epoch 3, batch 3 of 4, member 2 of 2: the loss is {loss}, the largest gradient {loss} "
+        "(in weights) after 7 (in weights) in the batch before; try a smaller learning_rate than 0.1 or a smaller "
+        "max_norm than 1, and look for huge values in the data"
+    )
+    assert caught.value.members == [2, 2]
+    assert (caught.value.history.best, caught.value.history.epochs) == ([2, 2], 2)
 
 
 def test_targets_without_weight_do_not_train():

@@ -45,9 +45,9 @@ def errors_after_updates(cell: str, dtype) -> dict[str, float]:
     for half in (readable, fast):
         optimizer = half.make_optimizer(1e-3, 0.5)
         begun = half.start(optimizer, start)
-        state, loss = half.epoch(network, optimizer, begun, windows, order, counts, random.key(11))
+        state, record = half.epoch(network, optimizer, begun, windows, order, counts, random.key(11))
         trained.append(half.members(state))
-        losses.append(np.asarray(loss))
+        losses.append(record.loss)
         forecasts.append(half.predict(network, half.start(optimizer, trained[0]), windows[0]))
     moved = [np.linalg.norm(a - b) for a, b in zip(jax.tree.leaves(start), jax.tree.leaves(trained[0]))]
     assert min(moved) > 1e-3  # every array has been trained

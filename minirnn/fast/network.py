@@ -84,9 +84,9 @@ def forward(network: Network, params: NetworkParams, xs, state=None, lengths=Non
 
 
 def as_key(dropout_key):
-    """A typed key of ``jax.random`` from an integer or from a key of either kind; None stays None."""
-    if dropout_key is None:
-        return None
+    """A typed key of ``jax.random`` from an integer or from a key of either kind; None and a RowsKey stay as they are."""
+    if dropout_key is None or isinstance(dropout_key, recurrent.RowsKey):
+        return dropout_key
     if isinstance(dropout_key, int | np.integer):
         dropout_key = random.key(int(dropout_key))
     dropout_key = jnp.asarray(dropout_key)
@@ -109,7 +109,7 @@ def _forward(descriptions, params, xs, state, lengths, mask, key):
     states: list[Any] = []
     for index, (layer, weights) in enumerate(zip(descriptions, params)):
         start = None if state is None else state[index]
-        layer_key = None if key is None else jax.random.fold_in(key, index)
+        layer_key = None if key is None else recurrent.fold_in(key, index)
         final: Any = ()
         match layer:
             case Embedding():

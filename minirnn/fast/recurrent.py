@@ -5,8 +5,11 @@ Dimension letters: T time steps, B batch, D input size, H hidden size.
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from minirnn import random
 from minirnn.fast.cells import CELLS
@@ -22,9 +25,32 @@ def reverse(xs, lengths):
     return xs[jnp.where(t < lengths, lengths - 1 - t, t), jnp.arange(B)]
 
 
+class RowsKey(NamedTuple):
+    """A dropout key for some rows of a batch whose other rows are on other devices.
+
+    The bits are drawn for the whole batch and every device takes its own, so that their number changes no bit.
+    """
+
+    key: Any  # of jax.random
+    first: Any  # the first of the rows
+    total: int  # how many the whole batch has
+
+
+def fold_in(key, data):
+    """``jax.random.fold_in``, for a :class:`RowsKey` too."""
+    if isinstance(key, RowsKey):
+        return key._replace(key=jax.random.fold_in(key.key, data))
+    return jax.random.fold_in(key, data)
+
+
 def dropout_scale(key, shape, rate, dtype):
     """0 where a unit is dropped, 1 / (1 - rate) where it is kept; the same bits as in the other half."""
-    kept = random.dropout_mask(jax.random.bits(key, shape, "uint32"), rate)
+    if isinstance(key, RowsKey):
+        bits = jax.random.bits(key.key, (key.total, *shape[1:]), "uint32")
+        bits = lax.dynamic_slice_in_dim(bits, key.first, shape[0])
+    else:
+        bits = jax.random.bits(key, shape, "uint32")
+    kept = random.dropout_mask(bits, rate)
     return jnp.where(kept, 1 / (1 - rate), 0).astype(dtype)
 
 
@@ -38,7 +64,7 @@ def forward(layer: Recurrent, params: RecurrentParams, xs, state=None, lengths=N
       state: initial state, ``Directions`` of states if the layer is bidirectional; None stands for the learned one, or
         for zeros.
       lengths: integers (B,), or None.
-      dropout_key: a key of ``jax.random``, or None for no recurrent dropout.
+      dropout_key: a key of ``jax.random`` or a :class:`RowsKey`, or None for no recurrent dropout.
     """
     cell, B = CELLS[layer.cell], xs.shape[1]
     directions = params.weights if layer.bidirectional else (params.weights,)
@@ -49,7 +75,7 @@ def forward(layer: Recurrent, params: RecurrentParams, xs, state=None, lengths=N
     for index, (weights, start) in enumerate(zip(directions, states)):
         scale = None
         if layer.recurrent_dropout and dropout_key is not None:
-            key = jax.random.fold_in(dropout_key, index)
+            key = fold_in(dropout_key, index)
             scale = dropout_scale(key, (B, layer.hidden_size), layer.recurrent_dropout, weights.Wh.dtype)
         options = layer.options if scale is None else {**layer.options, "recurrent_scale": scale}
         read = xs if index == 0 else reverse(xs, lengths)

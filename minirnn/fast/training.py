@@ -1,11 +1,17 @@
-"""One epoch of training in JAX: all batches inside one compiled scan, all members side by side under ``vmap``.
+"""Training in JAX: an epoch is one compiled scan over its batches, with all members side by side under ``vmap``.
 
-Dimension letters: K members, S batches (steps), B batch, T time steps, D inputs, O outputs.
+:func:`run_epoch` trains anything that has a loss; :func:`epoch` trains a network on windows by its mean squared error.
+
+On a mesh every device takes its rows of each batch. What they have to tell each other, gradients, loss and weight, is
+one vector and one sum for each batch, and every device makes the same update.
+
+Dimension letters: K members, S batches (steps), B batch, T time steps, D inputs, O outputs, n windows.
 """
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -13,16 +19,35 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import lax
+from jax.flatten_util import ravel_pytree
+from jax.sharding import Mesh, PartitionSpec
 
-from minirnn.fast import losses, network
+from minirnn.fast import losses, network, placement, platforms
+from minirnn.fast.recurrent import RowsKey
 from minirnn.params import Network, NetworkParams
 
 
 class TrainState(NamedTuple):
     """Weights and optimiser state of all members: every array has a leading axis K."""
 
-    members: NetworkParams
+    members: Any  # NetworkParams, or whatever weights the loss takes
     optimizer: Any
+
+
+class Record(NamedTuple):
+    """What happened in an epoch, as NumPy arrays."""
+
+    loss: np.ndarray  # (K,) the mean over all that counts: the sum of the batches' weighted losses over that of weights
+    losses: np.ndarray  # (K, S) of each batch, before its update
+    gradient: np.ndarray  # (K, S) the largest entry of each batch's gradient, as an absolute number
+    array: np.ndarray  # (K, S) which array of the weights holds that entry, counted in the order of the tree
+
+
+class Batch(NamedTuple):
+    """What a loss reads: rows of the data, (B, ...) each, and which of them count, booleans (B,)."""
+
+    data: Any
+    count: Any
 
 
 @functools.cache
@@ -32,13 +57,23 @@ def make_optimizer(learning_rate: float, max_norm: float) -> optax.GradientTrans
     return optax.chain(optax.clip_by_global_norm(max_norm), optax.adam(learning_rate))
 
 
-def start(optimizer: optax.GradientTransformation, members: list[NetworkParams]) -> TrainState:
+def start(optimizer: optax.GradientTransformation, members: list) -> TrainState:
     """The state before the first update."""
-    stacked = jax.tree.map(lambda *arrays: jnp.stack(arrays), *members)
-    return TrainState(stacked, jax.vmap(optimizer.init)(stacked))
+    stacked = jax.tree.map(lambda *arrays: jnp.asarray(np.stack(arrays)), *members)
+    return TrainState(stacked, _initialiser(optimizer)(stacked))
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
+@functools.cache
+def _initialiser(optimizer):
+    return jax.jit(jax.vmap(optimizer.init))
+
+
+def place(data, mesh: Mesh | None = None, budget_bytes: int | None = None):
+    """Puts windows on the devices for all epochs to come, if they fit: see :func:`epoch`."""
+    placement.check_mesh(mesh)
+    return placement.place(data, mesh, budget_bytes)
+
+
 def epoch(
     description: Network,
     optimizer: optax.GradientTransformation,
@@ -47,55 +82,206 @@ def epoch(
     batches,
     counts,
     dropout_key=None,
-):
-    """Goes once through the batches.
+    *,
+    mesh: Mesh | None = None,
+    budget_bytes: int | None = None,
+) -> tuple[TrainState, Record]:
+    """Goes once through the batches of windows; the loss is the mean squared error.
 
     Args:
       description: of the network.
-      optimizer: from :func:`make_optimizer`.
-      state: from :func:`start` or an earlier epoch.
-      data: inputs (n, T, D), targets (n, O) and weights (n, O) of all windows.
+      optimizer: any of optax: it makes its updates for each member by itself. One that evaluates the loss a second
+        time, as a line search does, is refused by optax.
+      state: from :func:`start` or an earlier epoch. It is used up: read it before with :func:`members`.
+      data: inputs (n, T, D), targets (n, O), weights (n, O) and, if they differ, lengths (n,) of all windows. NumPy
+        arrays, memory-mapped files among them, or what :func:`place` made of them.
       batches: indices of windows (K, S, B).
       counts: (S, B), 1 for a window that counts, 0 for one that only fills the last batch.
       dropout_key: a key of :mod:`minirnn.random` or of ``jax.random``; every member and batch gets its own. None drops
         nothing.
+      mesh: devices that share the rows of each batch, a ``jax.sharding.Mesh`` with the axis ``"data"``; None is one
+        device. The result depends on their number by rounding only.
+      budget_bytes: larger windows are not kept on the device but streamed in blocks of batches, two of them within
+        this many bytes; the result is the same. None is a quarter of the device's memory.
 
     Returns:
-      The new state, and the mean loss of each member (K,).
+      The new state, and the record of the epoch. A batch whose weights are all zero makes no update. Where the loss or
+      the gradient of a batch is not finite, a member keeps what it had before that batch until the end of the epoch.
     """
-    inputs, targets, weights = data
+    return run_epoch(
+        _windows_loss(description),
+        optimizer,
+        state,
+        data,
+        batches,
+        counts,
+        dropout_key,
+        mesh=mesh,
+        budget_bytes=budget_bytes,
+    )
 
+
+@functools.cache
+def _windows_loss(description: Network):
+    def loss(params, batch: Batch, key):
+        inputs, targets, weights, *lengths = batch.data
+        xs = inputs.swapaxes(0, 1)  # (T, B, D)
+        outputs, _ = network.forward(description, params, xs, None, *lengths, dropout_key=key)  # (B, O)
+        outputs = outputs.astype(params.head.W.dtype)  # whatever the network computed in
+        weights = jnp.where(batch.count[:, None], weights, 0)
+        total = weights.sum()
+        return losses.mse(outputs, targets, weights) * total, total
+
+    return loss
+
+
+def run_epoch(
+    loss: Callable,
+    optimizer: optax.GradientTransformation,
+    state: TrainState,
+    data,
+    batches,
+    counts,
+    dropout_key=None,
+    *,
+    mesh: Mesh | None = None,
+    budget_bytes: int | None = None,
+) -> tuple[TrainState, Record]:
+    """Goes once through the batches with any loss; arguments and results as those of :func:`epoch`.
+
+    Args:
+      loss: ``loss(params, batch, key) -> (weighted sum, sum of weights)`` of one member on a :class:`Batch`. It must not
+        mix rows, since another device may hold the others, and hands the key on to ``network.forward``. An epoch is
+        compiled once for each loss, so hand over the same function every time.
+      optimizer: any of optax.
+      state: from :func:`start` or an earlier epoch; used up.
+      data: any tree of arrays (n, ...).
+      batches: (K, S, B).
+      counts: (S, B).
+      dropout_key: for the loss; every member and batch gets its own.
+      mesh: devices, or None.
+      budget_bytes: for the windows on one device.
+    """
+    placement.check_mesh(mesh)
+    K, S, _ = np.shape(batches)
+    compute = compiled(loss, optimizer, mesh)
     key = network.as_key(dropout_key)
+    if key is not None:
+        key = placement.put(np.asarray(jax.random.key_data(key)), mesh)
+    state = jax.tree.map(lambda array: placement.put(array, mesh), state)
+    alive = placement.put(np.ones(K, bool), mesh)
+    seen: list[Any] = []
+    for block in placement.blocks(data, batches, counts, mesh, budget_bytes):
+        if seen:  # the rows of this block were gathered meanwhile
+            jax.block_until_ready(seen[-1])
+        state, alive, numbers = compute(state, alive, *block, key)
+        seen.append(numbers)
+    totals, weights, gradient, array = (np.concatenate(parts, axis=1)[:, :S] for parts in zip(*jax.device_get(seen)))
+    tiny = np.finfo(totals.dtype).tiny
+    mean = totals.sum(axis=1) / np.maximum(weights.sum(axis=1), tiny)
+    return state, Record(mean, totals / np.maximum(weights, tiny), gradient, array)
 
-    def loss_of(params, chosen, count, batch_key):
-        xs = inputs[chosen].swapaxes(0, 1)  # (T, B, D)
-        outputs, _ = network.forward(description, params, xs, dropout_key=batch_key)  # (B, O)
-        return losses.mse(outputs, targets[chosen], weights[chosen] * count[:, None])
 
-    def one_batch(state, batch):
-        params, optimizer_state = state
-        loss, dparams = jax.value_and_grad(loss_of)(params, *batch)
-        updates, optimizer_state = optimizer.update(dparams, optimizer_state, params)
-        return TrainState(optax.apply_updates(params, updates), optimizer_state), loss
+@functools.cache
+def compiled(loss: Callable, optimizer: optax.GradientTransformation, mesh: Mesh | None = None) -> Callable:
+    """The compiled loop over a block of batches, for :func:`run_epoch` and for those who want to look at it.
 
-    def one_member(k, state, order):
-        keys = None
+    ``(state, alive (K,), data, batches (K, S, B), counts (S, B), steps (S,), key (2,) or None) -> state, alive, (sums of
+    losses, sums of weights, largest gradients, their arrays)``, (K, S) each. ``steps`` number the batches, ``counts``
+    and ``alive`` are booleans: a member that is not alive makes no updates any more.
+    """
+    optimizer = optax.with_extra_args_support(optimizer)
+
+    def one_batch(carry, inputs, data, key):
+        state, alive = carry
+        chosen, count, step = inputs
+        batch = Batch(jax.tree.map(lambda array: jnp.take(array, chosen, axis=0, mode="clip"), data), count)
         if key is not None:
-            member_key = jax.random.fold_in(key, k)
-            keys = jax.vmap(lambda s: jax.random.fold_in(member_key, s))(jnp.arange(len(counts)))
-        state, total = lax.scan(one_batch, state, (order, counts, keys))
-        return state, total.mean()
+            key = jax.random.fold_in(key, step)
+            if mesh is not None:
+                key = RowsKey(key, lax.axis_index(placement.AXIS) * len(chosen), len(chosen) * mesh.size)
+        (total, weight), dparams = jax.value_and_grad(lambda p: loss(p, batch, key), has_aux=True)(state.members)
+        if mesh is not None:
+            total, weight, dparams = _sum_over_devices((total, weight, dparams))
+        mean = 1 / jnp.maximum(weight, jnp.finfo(weight.dtype).tiny)
+        dparams = jax.tree.map(lambda d: d * mean.astype(d.dtype), dparams)
+        largest = jnp.stack([jnp.max(jnp.abs(d), initial=0) for d in jax.tree.leaves(dparams)])
+        gradient = largest.max()
+        alive &= jnp.isfinite(total) & jnp.isfinite(gradient)
+        updates, moved = optimizer.update(dparams, state.optimizer, state.members, value=total * mean, grad=dparams)
+        new = TrainState(optax.apply_updates(state.members, updates), moved)
+        keep = alive & (weight > 0)
+        state = jax.tree.map(lambda new, old: jnp.where(keep, new, old), new, state)
+        return (state, alive), (total, weight, gradient, largest.argmax())
 
-    return jax.vmap(one_member)(jnp.arange(len(batches)), state, batches)
+    def one_member(k, state, alive, order, data, counts, steps, key):
+        key = None if key is None else jax.random.fold_in(network.as_key(key), k)
+        step = functools.partial(one_batch, data=data, key=key)
+        (state, alive), numbers = lax.scan(step, (state, alive), (order, counts, steps))
+        return state, alive, numbers
+
+    def block(state, alive, data, batches, counts, steps, key):
+        members = jax.vmap(one_member, in_axes=(0, 0, 0, 0, None, None, None, None))
+        return members(jnp.arange(len(batches)), state, alive, batches, data, counts, steps, key)
+
+    if mesh is not None:
+        everywhere, rows = PartitionSpec(), placement.AXIS
+        block = jax.shard_map(
+            block,
+            mesh=mesh,
+            in_specs=(
+                everywhere,
+                everywhere,
+                everywhere,
+                PartitionSpec(None, None, rows),
+                PartitionSpec(None, rows),
+                everywhere,
+                everywhere,
+            ),
+            out_specs=everywhere,
+            check_vma=False,  # the sum over the devices is ours: JAX would add one for each array
+        )
+    return jax.jit(block, donate_argnums=0, compiler_options=platforms.compiler_options())
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def predict(description: Network, state: TrainState, inputs):
-    """Inputs (n, T, D) -> outputs of each member (K, n, O)."""
-    return jax.vmap(lambda params: network.forward(description, params, inputs.swapaxes(0, 1))[0])(state.members)
+def _sum_over_devices(tree):
+    """The sum of each array over the devices: one vector, because each sum makes all devices wait for each other."""
+    flat, restore = ravel_pytree(tree)
+    return restore(lax.psum(flat, placement.AXIS))
+
+
+def predict(description: Network, state: TrainState, inputs, lengths=None, *, mesh: Mesh | None = None):
+    """Inputs (n, T, D), lengths (n,) or None -> outputs of each member (K, n, O); the devices share the windows."""
+    placement.check_mesh(mesh)
+    n = len(inputs)
+    if mesh is not None:
+        filler = -n % mesh.size
+        rows = [
+            None if a is None else np.pad(a, [(0, filler)] + [(0, 0)] * (np.ndim(a) - 1)) for a in (inputs, lengths)
+        ]
+        inputs, lengths = (None if a is None else placement.put(a, mesh, placement.AXIS) for a in rows)
+        state = jax.tree.map(lambda array: placement.put(array, mesh), state)
+    return _predictor(description, mesh)(state.members, inputs, lengths)[:, :n]
+
+
+@functools.cache
+def _predictor(description: Network, mesh: Mesh | None):
+    def outputs(members, inputs, lengths):
+        xs = inputs.swapaxes(0, 1)  # (T, n, D)
+        outputs = jax.vmap(lambda params: network.forward(description, params, xs, None, lengths)[0])(members)
+        return outputs if mesh is None else lax.all_gather(outputs, placement.AXIS, axis=1, tiled=True)
+
+    if mesh is not None:
+        everywhere, rows = PartitionSpec(), PartitionSpec(placement.AXIS)
+        outputs = jax.shard_map(
+            outputs, mesh=mesh, in_specs=(everywhere, rows, rows), out_specs=everywhere, check_vma=False
+        )
+    return jax.jit(outputs, compiler_options=platforms.compiler_options())
 
 
 def members(state: TrainState) -> list[NetworkParams]:
-    """The weights of each member as NumPy arrays."""
-    count = len(jax.tree.leaves(state.members)[0])
-    return [jax.tree.map(lambda array, k=k: np.asarray(array[k]), state.members) for k in range(count)]
+    """The weights of each member as NumPy arrays of their own."""
+    arrays = jax.tree.map(np.asarray, state.members)
+    count = len(jax.tree.leaves(arrays)[0])
+    # Copies: an epoch uses the state up, and NumPy may be looking into its memory.
+    return [jax.tree.map(lambda array, k=k: array[k].copy(), arrays) for k in range(count)]

@@ -15,6 +15,7 @@ import numpy as np
 from jax import lax
 
 from minirnn.fast import network as networks
+from minirnn.fast import recurrent
 from minirnn.params import Network, NetworkParams, check_lengths, check_truncated
 
 
@@ -52,7 +53,7 @@ def gradient(
 
     def one_window(params, state, index, xs, targets):
         inside = jnp.clip(lengths - index * window, 0, len(xs))
-        window_key = None if key is None else jax.random.fold_in(key, index)
+        window_key = None if key is None else recurrent.fold_in(key, index)
         outputs, state = networks.forward(network, params, xs, state, inside, window_key)
         return loss(outputs, *targets), lax.stop_gradient(state)
 

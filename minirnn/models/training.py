@@ -9,7 +9,18 @@ import numpy as np
 
 
 class TrainingError(ValueError):
-    """Training could not go on; one line that says where and what to do."""
+    """Training could not go on; one line that says where and what to do.
+
+    Args:
+      message: the line.
+      members: the weights of each member that were the best so far.
+      history: what had happened until then.
+    """
+
+    def __init__(self, message: str, members: list | None = None, history: History | None = None) -> None:
+        super().__init__(message)
+        self.members = [] if members is None else members
+        self.history = History() if history is None else history
 
 
 @dataclass
@@ -56,6 +67,39 @@ def validation_loss(outputs: np.ndarray, targets: np.ndarray, weights: np.ndarra
     return squares.sum(axis=(1, 2)) / max(float((weights > 0).sum()), 1.0)
 
 
+def diverged(record: Any) -> tuple[int, int] | None:
+    """The first batch of an epoch whose loss or gradient is not finite: its member and its number, from 0."""
+    bad = ~(np.isfinite(record.losses) & np.isfinite(record.gradient))
+    if not bad.any():
+        return None
+    s = int(bad.any(axis=0).argmax())
+    return int(bad[:, s].argmax()), s
+
+
+def describe(record: Any, k: int, s: int, params: Any) -> str:
+    """What is known of batch s of member k: ``batch 3 of 8, member 1 of 2: the loss is ..., its largest gradient ...``."""
+    members, steps = np.shape(record.losses)
+    names = array_names(params)
+
+    def gradient(s: int) -> str:
+        return f"{record.gradient[k, s]:.3g} (in {names[record.array[k, s]]})"
+
+    member = f", member {k + 1} of {members}" if members > 1 else ""
+    text = (
+        f"batch {s + 1} of {steps}{member}: the loss is {record.losses[k, s]:.4g}, the largest gradient {gradient(s)}"
+    )
+    return text + (f" after {gradient(s - 1)} in the batch before" if s else "")
+
+
+def array_names(params: Any, name: str = "") -> list[str]:
+    """The names of all arrays of weights, in the order of the tree: ``layers[0].weights.Wx``, ..."""
+    if not isinstance(params, tuple | list):
+        return [name or "weights"]
+    parts = zip(params._fields, params) if hasattr(params, "_fields") else enumerate(params)
+    named = [(f"{name}.{key}".lstrip(".") if isinstance(key, str) else f"{name}[{key}]", part) for key, part in parts]
+    return [array for label, part in named for array in array_names(part, label)]
+
+
 def train(
     half: Any,
     description,
@@ -92,12 +136,13 @@ def train(
       training with the best weights so far.
 
     Raises:
-      TrainingError: a loss is not finite.
+      TrainingError: a loss or a gradient is not finite. The best weights so far are its ``members``.
     """
     from tqdm import tqdm
 
     optimizer = half.make_optimizer(learning_rate, max_norm)
     state = half.start(optimizer, members)
+    training = half.place(training)
     history = History()
     best_loss = np.full(len(members), np.inf)
     best_members = list(members)
@@ -117,17 +162,19 @@ def train(
         keep_best(0)
         for epoch in range(1, max_epochs + 1):
             order, counts = batches_of(rng, len(training[0]), batch_size, len(members))
-            state, losses = half.epoch(description, optimizer, state, training, order, counts)
-            losses = np.asarray(losses)
-            if not np.isfinite(losses).all():
-                raise TrainingError(
-                    f"training diverged in epoch {epoch}: the loss is {losses[~np.isfinite(losses)][0]}; "
-                    f"try a smaller learning_rate than {learning_rate:g}"
+            state, record = half.epoch(description, optimizer, state, training, order, counts)
+            where = diverged(record)
+            if where is not None:
+                advice = (
+                    f"try a smaller learning_rate than {learning_rate:g} or a smaller max_norm than {max_norm:g}, and "
+                    "look for huge values in the data"
                 )
-            history.loss.append([float(loss) for loss in losses])
+                line = f"training diverged in epoch {epoch}, {describe(record, *where, members[0])}; {advice}"
+                raise TrainingError(line, best_members, history)
+            history.loss.append([float(loss) for loss in record.loss])
             keep_best(epoch)
             bar.update()
-            bar.set_postfix(loss=f"{losses.mean():.4f}", validation=f"{np.mean(history.validation[-1]):.4f}")
+            bar.set_postfix(loss=f"{record.loss.mean():.4f}", validation=f"{np.mean(history.validation[-1]):.4f}")
             if epoch - max(history.best) >= patience:
                 history.ended = "patience"
                 break

@@ -1,12 +1,14 @@
-"""One epoch of training in NumPy: the hand-derived backward pass, clipping and Adam, batch after batch.
+"""Training in NumPy: the hand-derived backward pass and the optimiser, batch after batch.
 
+:func:`run_epoch` trains anything that has a loss; :func:`epoch` trains a network on windows by its mean squared error.
 Several members (networks of one description with weights of their own) are trained side by side, one after the other.
 
-Dimension letters: K members, S batches (steps), B batch, T time steps, D inputs, O outputs.
+Dimension letters: K members, S batches (steps), B batch, T time steps, D inputs, O outputs, n windows.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,14 +16,38 @@ import numpy as np
 from minirnn import random
 from minirnn.params import Network, NetworkParams
 from minirnn.readable import losses, network
-from minirnn.readable.optimizers import Optimizer, adam, apply_updates, chain, clip_by_global_norm
+from minirnn.readable.optimizers import (
+    Optimizer,
+    adam,
+    apply_updates,
+    chain,
+    clip_by_global_norm,
+    tree_leaves,
+    tree_map,
+)
 
 
 class TrainState(NamedTuple):
     """Weights and optimiser state of each member."""
 
-    members: list[NetworkParams]
+    members: list[Any]  # NetworkParams, or whatever weights the loss takes
     optimizer: list[Any]
+
+
+class Record(NamedTuple):
+    """What happened in an epoch, as NumPy arrays."""
+
+    loss: np.ndarray  # (K,) the mean over all that counts: the sum of the batches' weighted losses over that of weights
+    losses: np.ndarray  # (K, S) of each batch, before its update
+    gradient: np.ndarray  # (K, S) the largest entry of each batch's gradient, as an absolute number
+    array: np.ndarray  # (K, S) which array of the weights holds that entry, counted in the order of the tree
+
+
+class Batch(NamedTuple):
+    """What a loss reads: rows of the data, (B, ...) each, and which of them count, booleans (B,)."""
+
+    data: Any
+    count: Any
 
 
 def make_optimizer(learning_rate: float, max_norm: float) -> Optimizer:
@@ -29,48 +55,126 @@ def make_optimizer(learning_rate: float, max_norm: float) -> Optimizer:
     return chain(clip_by_global_norm(max_norm), adam(learning_rate))
 
 
-def start(optimizer: Optimizer, members: list[NetworkParams]) -> TrainState:
+def start(optimizer: Optimizer, members: list) -> TrainState:
     """The state before the first update."""
     return TrainState(list(members), [optimizer.init(params) for params in members])
 
 
-def epoch(description: Network, optimizer: Optimizer, state: TrainState, data, batches, counts, dropout_key=None):
-    """Goes once through the batches.
+def place(data, mesh: None = None, budget_bytes: int | None = None):
+    """The data as they are: NumPy reads the rows of a batch from wherever they lie."""
+    _check_mesh(mesh)
+    return data
+
+
+def epoch(
+    description: Network,
+    optimizer: Optimizer,
+    state: TrainState,
+    data,
+    batches,
+    counts,
+    dropout_key=None,
+    *,
+    mesh: None = None,
+    budget_bytes: int | None = None,
+) -> tuple[TrainState, Record]:
+    """Goes once through the batches of windows; the loss is the mean squared error.
 
     Args:
       description: of the network.
-      optimizer: from :func:`make_optimizer`.
+      optimizer: of :mod:`minirnn.readable.optimizers`.
       state: from :func:`start` or an earlier epoch.
-      data: inputs (n, T, D), targets (n, O) and weights (n, O) of all windows.
+      data: inputs (n, T, D), targets (n, O), weights (n, O) and, if they differ, lengths (n,) of all windows. NumPy
+        arrays, memory-mapped files among them.
       batches: indices of windows (K, S, B).
       counts: (S, B), 1 for a window that counts, 0 for one that only fills the last batch.
       dropout_key: a key of :mod:`minirnn.random`; every member and batch gets its own. None drops nothing.
+      mesh: None; only the JAX half shares its work among devices.
+      budget_bytes: not needed here, since no window is kept.
 
     Returns:
-      The new state, and the mean loss of each member (K,).
+      The new state, and the record of the epoch. A batch whose weights are all zero makes no update. Where the loss or
+      the gradient of a batch is not finite, a member keeps what it had before that batch until the end of the epoch.
     """
-    inputs, targets, weights = data
-    members, optimizers, means = [], [], []
+    return run_epoch(_windows_loss(description), optimizer, state, data, batches, counts, dropout_key, mesh=mesh)
+
+
+def _windows_loss(description: Network):
+    def loss(params, batch: Batch, key):
+        inputs, targets, weights, *lengths = batch.data
+        xs = inputs.swapaxes(0, 1)  # (T, B, D)
+        outputs, _, cache = network.forward(description, params, xs, None, *lengths, dropout_key=key)  # (B, O)
+        weights = np.where(batch.count[:, None], weights, 0).astype(weights.dtype)
+        total = weights.sum()
+        mean, doutputs = losses.mse(outputs, targets, weights)
+        dparams, _, _ = network.backward(doutputs * total, None, cache)
+        return mean * total, total, dparams
+
+    return loss
+
+
+def run_epoch(
+    loss: Callable,
+    optimizer: Optimizer,
+    state: TrainState,
+    data,
+    batches,
+    counts,
+    dropout_key=None,
+    *,
+    mesh: None = None,
+    budget_bytes: int | None = None,
+) -> tuple[TrainState, Record]:
+    """Goes once through the batches with any loss; arguments and results as those of :func:`epoch`.
+
+    Args:
+      loss: ``loss(params, batch, key) -> (weighted sum, sum of weights, gradient of the weighted sum)`` of one member on
+        a :class:`Batch`.
+      optimizer: of :mod:`minirnn.readable.optimizers`.
+      state: from :func:`start` or an earlier epoch.
+      data: any tree of arrays (n, ...).
+      batches: (K, S, B).
+      counts: (S, B).
+      dropout_key: for the loss; every member and batch gets its own.
+      mesh: None.
+      budget_bytes: not needed here.
+    """
+    _check_mesh(mesh)
+    optimizer_states, members, records = [], [], []
+    dropout_key = network.as_key(dropout_key)
     for k, (params, optimizer_state, order) in enumerate(zip(*state, batches)):
-        total = []
+        alive, record = True, []
         for s, (chosen, count) in enumerate(zip(order, counts)):
             key = None if dropout_key is None else random.fold_in(random.fold_in(dropout_key, k), s)
-            xs = inputs[chosen].swapaxes(0, 1)  # (T, B, D)
-            outputs, _, cache = network.forward(description, params, xs, dropout_key=key)  # (B, O)
-            loss, doutputs = losses.mse(outputs, targets[chosen], weights[chosen] * count[:, None])
-            dparams, _, _ = network.backward(doutputs, None, cache)
-            updates, optimizer_state = optimizer.update(dparams, optimizer_state, params)
-            params = apply_updates(params, updates)
-            total.append(loss)
+            rows = tree_map(lambda array: np.asarray(array[chosen]), data)
+            total, weight, dparams = loss(params, Batch(rows, count != 0), key)
+            mean = 1 / max(weight, np.finfo(np.asarray(weight).dtype).tiny)
+            dparams = tree_map(lambda d: d * d.dtype.type(mean), dparams)
+            largest = np.array([np.max(np.abs(d), initial=0) for d in tree_leaves(dparams)])
+            alive = alive and bool(np.isfinite(total) and np.isfinite(largest).all())
+            if alive and weight > 0:
+                updates, optimizer_state = optimizer.update(dparams, optimizer_state, params)
+                params = apply_updates(params, updates)
+            record.append((total, weight, largest.max(), largest.argmax()))
         members.append(params)
-        optimizers.append(optimizer_state)
-        means.append(np.mean(total))
-    return TrainState(members, optimizers), np.array(means)
+        optimizer_states.append(optimizer_state)
+        records.append([np.array(numbers) for numbers in zip(*record)])
+    totals, weights, gradient, array = (np.stack(parts) for parts in zip(*records))
+    tiny = np.finfo(totals.dtype).tiny
+    mean = totals.sum(axis=1) / np.maximum(weights.sum(axis=1), tiny)
+    return TrainState(members, optimizer_states), Record(mean, totals / np.maximum(weights, tiny), gradient, array)
 
 
-def predict(description: Network, state: TrainState, inputs) -> np.ndarray:
-    """Inputs (n, T, D) -> outputs of each member (K, n, O)."""
-    return np.stack([network.forward(description, p, inputs.swapaxes(0, 1))[0] for p in state.members])
+def _check_mesh(mesh) -> None:
+    if mesh is not None:
+        raise ValueError("mesh is given; the NumPy half computes on one processor: use the JAX half, or mesh=None")
+
+
+def predict(description: Network, state: TrainState, inputs, lengths=None, *, mesh: None = None) -> np.ndarray:
+    """Inputs (n, T, D), lengths (n,) or None -> outputs of each member (K, n, O)."""
+    _check_mesh(mesh)
+    xs = inputs.swapaxes(0, 1)  # (T, n, D)
+    return np.stack([network.forward(description, params, xs, None, lengths)[0] for params in state.members])
 
 
 def members(state: TrainState) -> list[NetworkParams]:
