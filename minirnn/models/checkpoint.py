@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 import os
 import time
 from collections.abc import Callable
@@ -17,12 +18,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minirnn._version import __version__
 from minirnn.models import storage
 from minirnn.models.storage import ModelFileError
 
 KIND = "Checkpoint"
 REMEDY = "go on from another checkpoint, or delete it and start anew"
+OWN = "the caller's own"  # an optimizer that no file can describe
 _BLOCK = 1 << 26  # bytes of an array that are hashed at a time: data may be larger than the memory
 
 
@@ -103,22 +104,22 @@ class Keeper:
         Raises:
           CheckpointError: the file cannot be used.
         """
-
-        def look() -> storage.Contents | None:
-            path = Path(self.checkpoint.path)
-            if not path.exists():
-                _writable(path)
-                return None
-            if not resume:
-                raise CheckpointError(f"{path}: exists already; resume to go on from it, or delete it to start anew")
-            return storage.read(path, "checkpoint", REMEDY)
-
-        contents = _from_first(look) if self._several else look()
+        contents = _from_first(self._look, resume) if self._several else self._look(resume)
         if contents is None:
             return None
-        snapshot = self._restore(*contents, start)
+        arrays, description = contents
+        snapshot = self._restore(arrays, description, start)
         self._epoch = len(snapshot.history["loss"])
         return snapshot
+
+    def _look(self, resume: bool) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
+        path = Path(self.checkpoint.path)
+        if not path.exists():
+            _writable(path)
+            return None
+        if not resume:
+            raise CheckpointError(f"{path}: exists already; resume to go on from it, or delete it to start anew")
+        return storage.read(path, "checkpoint", REMEDY)
 
     def after_epoch(self, epoch: int, ended: bool, snapshot: Callable[[], Snapshot]) -> None:
         """Writes the checkpoint if it is due."""
@@ -129,8 +130,11 @@ class Keeper:
         self._epoch, self._time = epoch, time.monotonic()
 
     def _write(self, snapshot: Snapshot) -> None:
-        if self._several and not _is_first():
-            return
+        if self._several:
+            from minirnn.fast import devices
+
+            if not devices.is_first():
+                return
         arrays = {f"state{name}": _array(leaf) for name, leaf in _leaves(snapshot.state).items()}
         arrays |= {f"best{name}": _array(leaf) for name, leaf in _leaves(snapshot.best).items()}
         arrays["best_loss"] = snapshot.best_loss
@@ -189,8 +193,10 @@ def identity(parts: dict[str, Any]) -> dict[str, Any]:
             plain |= identity({f"{name}.{label}": part for label, part in zip(labels, value)})
         elif hasattr(value, "dtype") and np.ndim(value):
             plain[name] = f"{value.dtype} {tuple(value.shape)}, checksum {_checksum(value)}"
+        elif isinstance(value, dict):
+            plain[name] = f"checksum {hashlib.sha256(repr(_plain(value)).encode()).hexdigest()[:12]}"
         else:
-            plain[name] = _plain(value) if isinstance(value, dict | str | int | float | np.generic) else repr(value)
+            plain[name] = _plain(value) if isinstance(value, str | int | float | np.generic) else repr(value)
     return plain
 
 
@@ -204,20 +210,17 @@ def _checksum(array: Any) -> str:
 
 def _same(path: Any, then: dict[str, Any], now: dict[str, Any]) -> None:
     """Refuses another training; the message names the first difference."""
-    optimizers = then["optimizer"], now["optimizer"]
-    if optimizers[0] == GIVEN and optimizers[1] != GIVEN:
+    before, given = then["optimizer"], now["optimizer"]
+    if before != given and before == OWN:
         raise CheckpointError(f"{path}: written with an optimizer of the caller's own; pass the same one again")
-    if optimizers[1] == GIVEN and optimizers[0] != GIVEN:
-        raise CheckpointError(f"{path}: written with minirnn's own optimizer ({optimizers[0]}); pass none")
-    for name in sorted(then.keys() | now.keys(), key=lambda name: (name not in now, list(now).index(name) if name in now else 0)):
+    if before != given and given == OWN:
+        raise CheckpointError(f"{path}: written with {before}, minirnn's own optimizer; pass none")
+    for name in dict.fromkeys([*now, *then]):
         if then.get(name) != now.get(name):
             raise CheckpointError(
-                f"{path}: belongs to another training: {name} was {then.get(name)!r} and is {now.get(name)!r}; take the "
-                "same data and settings, or another file"
+                f"{path}: belongs to another training: {name} was {then.get(name)!r} and is {now.get(name)!r}; take "
+                "the same data and settings, or another file"
             )
-
-
-GIVEN = "given by the caller"
 
 
 # ---------------------------------------------------------------- trees of arrays
@@ -261,9 +264,8 @@ def _into(template: Any, prefix: str, arrays: dict[str, np.ndarray], problem: st
     found = {name: _form(array) for name, array in arrays.items()}
     for name in [*expected, *found]:
         if expected.get(name) != found.get(name):
-            raise CheckpointError(
-                f"{problem} ({name}: {found.get(name, 'nothing')} in the file, {expected.get(name, 'nothing')} expected)"
-            )
+            there, wanted = found.get(name, "nothing"), expected.get(name, "nothing")
+            raise CheckpointError(f"{problem} ({name}: {there} in the file, {wanted} expected)")
     return jax.tree.unflatten(jax.tree.structure(template), [_like(leaves[name], arrays[name]) for name in leaves])
 
 
@@ -279,6 +281,30 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {str(name): _plain(part) for name, part in value.items()}
     return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+
+
+def _from_first(look: Callable, *arguments: Any) -> Any:
+    """What process 0 finds in its file, or refuses, in every process: the others may not see the file."""
+    from safetensors.numpy import load
+    from safetensors.numpy import save as to_bytes
+
+    from minirnn.fast import devices
+
+    arrays: dict[str, np.ndarray] = {}
+    found: dict[str, Any] = {}
+    if devices.is_first():
+        try:
+            contents = look(*arguments)
+            if contents is not None:
+                arrays, found["description"] = contents
+        except ModelFileError as error:
+            found["error"] = str(error)
+    text = np.frombuffer(json.dumps(found).encode(), np.uint8)
+    arrays = load(devices.from_first(to_bytes({**arrays, "found": text})))
+    found = json.loads(arrays.pop("found").tobytes())
+    if "error" in found:
+        raise CheckpointError(found["error"])
+    return (arrays, found["description"]) if found else None
 
 
 def _writable(path: Path) -> None:

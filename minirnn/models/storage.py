@@ -131,7 +131,9 @@ def load(path: str | os.PathLike):
     arrays, description = read(path)
     kind = description.get("kind")
     if kind == "Checkpoint":
-        raise ModelFileError(f"{path}: a checkpoint of a training, not a model; resume the training, then save the model")
+        raise ModelFileError(
+            f"{path}: a checkpoint of a training, not a model; resume the training, then save the model"
+        )
     if not isinstance(kind, str) or kind not in KINDS:
         raise ModelFileError(f"{path}: unknown kind of model {kind!r}; expected one of {', '.join(KINDS)}")
     model_class = getattr(importlib.import_module(KINDS[kind]), kind)
