@@ -136,8 +136,8 @@ def connect(
         detail = " ".join(str(failures[0]).split())[:160]
         if coordinator is None:
             raise DevicesError(
-                f"JAX detects no cluster here ({detail}); give the coordinator's host:port, the number of processes and "
-                "the process id"
+                f"JAX detects no cluster here ({detail}); give the coordinator's host:port, the number of processes "
+                "and the process id"
             )
         raise DevicesError(f"cannot join the processes at {where} ({detail})")
 
