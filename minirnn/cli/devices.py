@@ -71,7 +71,8 @@ def check(arguments: argparse.Namespace) -> None:
             raise UsageError("--coordinator HOST:PORT needs --num-processes N and --process-id I")
         if arguments.process_id >= arguments.num_processes:
             raise UsageError(
-                f"--process-id counts from 0: expected at most {arguments.num_processes - 1}, got {arguments.process_id}"
+                f"--process-id counts from 0: expected at most {arguments.num_processes - 1}, "
+                f"got {arguments.process_id}"
             )
 
 
@@ -103,7 +104,8 @@ def prepare(arguments: argparse.Namespace, shape: tuple[int, int, int, int]) -> 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     fastest = 1 if several else devices.devices_for(*shape, cores)
     # A number that the user gave to JAX stands, and so does what a program that called us has already used.
-    if jax.config.jax_num_cpu_devices < 0 and "xla_force_host_platform_device_count" not in os.getenv("XLA_FLAGS", ""):
+    chosen = jax.config.jax_num_cpu_devices >= 0  # type: ignore[attr-defined]
+    if not chosen and "xla_force_host_platform_device_count" not in os.getenv("XLA_FLAGS", ""):
         with contextlib.suppress(RuntimeError):
             jax.config.update("jax_num_cpu_devices", min(arguments.devices or fastest, cores))
     try:

@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace, command_line: Sequence[str]) -> int:
         for i in range(count):
             command = [sys.executable, "-m", "minirnn", *command_line]
             command += ["--coordinator", f"127.0.0.1:{port}", "--process-id", str(i), "--launched"]
-            errors.append(tempfile.TemporaryFile() if i else None)
+            errors.append(tempfile.TemporaryFile() if i else None)  # noqa: SIM115
             children.append(
                 subprocess.Popen(
                     command,
@@ -71,9 +71,8 @@ def run(arguments: argparse.Namespace, command_line: Sequence[str]) -> int:
     if status == 2:
         return 2
     how = f"was killed ({signal.Signals(-status).name})" if status < 0 else f"failed with exit status {status}"
-    note(
-        f"minirnn {arguments.command}: process {i} of {count} {how} and the others were ended; {how_to_resume(arguments)}"
-    )
+    line = f"process {i} of {count} {how} and the others were ended; {how_to_resume(arguments)}"
+    note(f"minirnn {arguments.command}: {line}")
     return 1
 
 

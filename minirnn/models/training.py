@@ -163,8 +163,8 @@ def train(
     best_members = list(members)
 
     def snapshot() -> Snapshot:
-        kept: dict[str, Any] = {name: value for name, value in asdict(history).items() if name != "notes"}
-        return Snapshot(state, best_members, best_loss, kept, rng.bit_generator.state, _count(mesh))
+        kept = {name: value for name, value in asdict(history).items() if name != "notes"}
+        return Snapshot(state, best_members, best_loss, kept, dict(rng.bit_generator.state), _count(mesh))
 
     keeper = None
     if checkpoint is not None:
