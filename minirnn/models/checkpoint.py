@@ -165,8 +165,10 @@ class Keeper:
                 dict(description["generator"]),
                 int(description["devices"]),
             )
-            if best_loss.shape != start.best_loss.shape or set(snapshot.history) != set(start.history):
-                raise ValueError("best_loss or history")
+            if best_loss.shape != start.best_loss.shape:
+                raise ValueError(f"best_loss has the shape {best_loss.shape}")
+            _check_history(snapshot.history, start.history, members=len(best_loss))
+            _check_generator(snapshot.generator, start.generator)
             return snapshot
         except CheckpointError:
             raise
@@ -221,6 +223,24 @@ def _same(path: Any, then: dict[str, Any], now: dict[str, Any]) -> None:
                 f"{path}: belongs to another training: {name} was {then.get(name)!r} and is {now.get(name)!r}; take "
                 "the same data and settings, or another file"
             )
+
+
+def _check_history(history: dict[str, Any], start: dict[str, Any], members: int) -> None:
+    """A ValueError unless it is a history of whole epochs of so many members."""
+    epochs = len(history["loss"])
+    rows = [*history["loss"], *history["validation"], history["best"]]
+    numbers = all(isinstance(number, int | float) for row in rows for number in row)
+    if history.keys() != start.keys() or len(history["validation"]) != epochs + 1 or not numbers:
+        raise ValueError("history of other epochs")
+    if any(len(row) != members for row in rows) or not all(best in range(epochs + 1) for best in history["best"]):
+        raise ValueError("history of other members")
+
+
+def _check_generator(state: dict[str, Any], start: dict[str, Any]) -> None:
+    """A ValueError unless a generator like that of the start takes this state."""
+    if state["bit_generator"] != start["bit_generator"]:
+        raise ValueError(f"generator {state['bit_generator']!r}")
+    getattr(np.random, start["bit_generator"])().state = state
 
 
 # ---------------------------------------------------------------- trees of arrays

@@ -162,6 +162,11 @@ def train(
     best_loss = np.full(len(members), np.inf)
     best_members = list(members)
 
+    def ended() -> str:
+        if history.epochs - max(history.best) >= patience:
+            return "patience"
+        return "max_epochs" if history.epochs >= max_epochs else ""
+
     def snapshot() -> Snapshot:
         kept = {name: value for name, value in asdict(history).items() if name != "notes"}
         return Snapshot(state, best_members, best_loss, kept, dict(rng.bit_generator.state), _count(mesh))
@@ -187,12 +192,7 @@ def train(
             state, best_members, best_loss = found.state, found.best, found.best_loss
             history = History(**found.history)
             rng.bit_generator.state = found.generator
-            history.notes.append(f"went on from {checkpoint.path} after epoch {history.epochs}.")
-            if found.devices != _count(mesh):
-                history.notes.append(
-                    f"{checkpoint.path} was written by {found.devices} device(s), went on with {_count(mesh)}: the "
-                    "result is that of an uninterrupted training to rounding only."
-                )
+            history.notes += _about(checkpoint, found, _count(mesh), ended())
         elif resume:
             history.notes.append(f"{checkpoint.path} did not exist: the training started anew.")
 
@@ -205,11 +205,6 @@ def train(
             current = half.members(state)
             for k in np.flatnonzero(better):
                 best_members[k], best_loss[k], history.best[k] = current[k], losses[k], epoch
-
-    def ended() -> str:
-        if history.epochs - max(history.best) >= patience:
-            return "patience"
-        return "max_epochs" if history.epochs >= max_epochs else ""
 
     training = half.place(training, mesh)
     bar = tqdm(
@@ -243,6 +238,20 @@ def train(
     finally:
         bar.close()
     return best_members, history
+
+
+def _about(checkpoint: Checkpoint, found: Snapshot, devices: int, ended: str) -> list[str]:
+    """What there is to say about a training that goes on."""
+    epochs = len(found.history["loss"])
+    if ended:
+        return [f"{checkpoint.path} holds a finished training of {epochs} epochs."]
+    notes = [f"went on from {checkpoint.path} after epoch {epochs}."]
+    if found.devices != devices:
+        notes.append(
+            f"{checkpoint.path} was written with {found.devices} device(s) and went on with {devices}: the result is "
+            "that of an uninterrupted training to rounding only."
+        )
+    return notes
 
 
 def _count(mesh: Any) -> int:
