@@ -53,7 +53,7 @@ SCHEDULED = optax.chain(  # with counts, two moments, and accumulated gradients
     optax.MultiSteps(optax.adamw(optax.cosine_decay_schedule(0.01, 400)), every_k_schedule=3).gradient_transformation(),
 )
 # Epochs long enough to be hit in the middle.
-LONG = {"half": fast, "n": 4000, "T": 40, "hidden_size": 16, "max_epochs": 4, "optimizer": SCHEDULED}
+LONG = {"half": fast, "n": 1500, "T": 20, "hidden_size": 16, "max_epochs": 4, "optimizer": SCHEDULED}
 
 
 def leaves(members):

@@ -70,14 +70,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns its exit status."""
     chosen = parser().parse_args(arguments)
     chosen.command_line = list(sys.argv[1:] if arguments is None else arguments)
-    if getattr(chosen, "coordinator", None) is None:
-        return _run(chosen)
+    chosen.joined = False  # whether this process trains together with others
     try:
         status = _run(chosen)
     except BaseException:
+        if not chosen.joined:
+            raise
         traceback.print_exc()
         status = 1
-    if status:
+    if status and chosen.joined:
         # At its end JAX waits for the other processes, and some of them may wait for this one.
         sys.stdout.flush()
         sys.stderr.flush()

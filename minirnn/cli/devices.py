@@ -112,6 +112,7 @@ def prepare(arguments: argparse.Namespace, shape: tuple[int, int, int, int]) -> 
         if several:
             detected = arguments.coordinator == "auto"
             coordinator = None if detected else arguments.coordinator
+            arguments.joined = True
             devices.connect(coordinator, arguments.num_processes, arguments.process_id)
             if arguments.devices and arguments.devices != jax.local_device_count():
                 raise UsageError(f"--devices {arguments.devices}: this process has {jax.local_device_count()}")
