@@ -121,7 +121,7 @@ def test_the_command_says_what_it_chose(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(
         forecaster.Forecaster, "fit", lambda self, *a, **o: fit(self.set_params(max_epochs=1, ensemble=1), *a, **o)
     )
-    line = ["forecast", "--hidden-size", "4", "--window", "5", "--json"]
+    line = ["forecast", "--hidden-size", "4", "--window", "5"]
     assert main(line) == 0
     assert re.search(
         r"^1 device: a batch of 32 windows \(5 steps, 8 inputs, 4 hidden units\) is too small to be shared",

@@ -22,11 +22,11 @@ LIMIT = 180  # seconds; far more than is needed, for a machine that has other th
 
 @pytest.fixture(scope="module")
 def series(tmp_path_factory):
-    """A month and a half of hours with structure, and noise enough to train on for a while."""
+    """Two weeks of hours with structure, and noise enough to train on for a while."""
     rng = np.random.default_rng(0)
-    t = np.arange(700)
-    y = np.sin(2 * np.pi * t / 24) * (1 + 0.5 * np.sin(t / 50)) + 0.2 * rng.standard_normal(700)
-    dates = pd.date_range("2024-01-01", periods=700, freq="h").strftime("%Y-%m-%d %H:%M")
+    t = np.arange(350)
+    y = np.sin(2 * np.pi * t / 24) * (1 + 0.5 * np.sin(t / 50)) + 0.2 * rng.standard_normal(350)
+    dates = pd.date_range("2024-01-01", periods=350, freq="h").strftime("%Y-%m-%d %H:%M")
     path = tmp_path_factory.mktemp("series") / "series.csv"
     pd.DataFrame({"date": dates, "y": y.round(4)}).to_csv(path, index=False)
     return str(path)
@@ -34,7 +34,7 @@ def series(tmp_path_factory):
 
 def command(series, *options):
     return [
-        *(sys.executable, "-m", "minirnn", "forecast", series, "--hidden-size", "4", "--window", "6"),
+        *(sys.executable, "-m", "minirnn", "forecast", series, "--cell", "rnn", "--hidden-size", "4", "--window", "6"),
         *("--horizon", "2", "--json", "--quiet", *options),
     ]
 
@@ -138,6 +138,15 @@ def test_without_a_launcher_the_process_that_is_left_says_it(series, tmp_path):
         f"minirnn forecast: another process of this training has ended; the same command with --resume goes on from "
         f"{path}, in all processes"
     )
+
+
+def test_processes_that_do_not_train_the_same_are_refused(series):
+    together = ["--coordinator", f"127.0.0.1:{free_port()}", "--num-processes", "2"]
+    processes = [start(*command(series, *together, "--process-id", str(i), "--seed", str(i))) for i in range(2)]
+    first, second = (finish(process) for process in processes)
+    assert second[:2] == (2, "")
+    assert "the processes do not train the same: seed of the shuffles is " in second[2].splitlines()[-1]
+    assert first[:2] == (1, "")
 
 
 def test_bad_input_is_said_once(tmp_path):

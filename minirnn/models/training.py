@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -171,8 +172,9 @@ def train(
         kept = {name: value for name, value in asdict(history).items() if name != "notes"}
         return Snapshot(state, best_members, best_loss, kept, dict(rng.bit_generator.state), _count(mesh))
 
-    keeper = None
-    if checkpoint is not None:
+    several = mesh is not None and mesh.is_multi_process
+    identity: dict[str, Any] = {}
+    if several or checkpoint is not None:
         identity = checkpoints.identity(
             {
                 "half": half.__name__,
@@ -186,6 +188,10 @@ def train(
                 "validation data": validation,
             }
         )
+    if several:
+        _agree(identity | {"max_epochs": max_epochs, "patience": patience})
+    keeper = None
+    if checkpoint is not None:
         keeper = Keeper(checkpoint, identity, mesh)
         found = keeper.open(resume, snapshot())
         if found is not None:
@@ -238,6 +244,19 @@ def train(
     finally:
         bar.close()
     return best_members, history
+
+
+def _agree(identity: dict[str, Any]) -> None:
+    """Refuses processes that train on different data or settings: nothing but their gradients would tell."""
+    from minirnn.fast import devices
+
+    theirs = json.loads(devices.from_first(json.dumps(identity).encode()))
+    for name in dict.fromkeys([*identity, *theirs]):
+        if identity.get(name) != theirs.get(name):
+            raise TrainingError(
+                f"the processes do not train the same: {name} is {theirs.get(name)!r} in process 0 and "
+                f"{identity.get(name)!r} in this one; give all of them the same data and settings"
+            )
 
 
 def _about(checkpoint: Checkpoint, found: Snapshot, devices: int, ended: str) -> list[str]:
