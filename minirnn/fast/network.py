@@ -84,7 +84,7 @@ def forward(network: Network, params: NetworkParams, xs, state=None, lengths=Non
 
 
 def as_key(dropout_key):
-    """A typed key of ``jax.random`` from an integer or from a key of either kind; None and a RowsKey stay as they are."""
+    """A typed key of ``jax.random`` from an integer or from a key of either kind; None and a RowsKey stay."""
     if dropout_key is None or isinstance(dropout_key, recurrent.RowsKey):
         return dropout_key
     if isinstance(dropout_key, int | np.integer):

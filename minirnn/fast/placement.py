@@ -1,7 +1,7 @@
 """Where arrays lie: on one device or on every device of a mesh, whole or in blocks that follow each other.
 
-A mesh is a ``jax.sharding.Mesh`` with one axis, ``"data"``; None stands for one device. Windows and weights lie on every
-device of it; a batch is cut into equal parts of its rows.
+A mesh is a ``jax.sharding.Mesh`` with one axis, ``"data"``; None stands for one device. Windows and weights lie on
+every device of it; a batch is cut into equal parts of its rows.
 
 Dimension letters: n windows, K members, S batches (steps), B batch.
 """
@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
@@ -38,18 +37,16 @@ def check_mesh(mesh: Mesh | None) -> None:
 
 def put(array, mesh: Mesh | None, *spec: str | None) -> jax.Array:
     """An array on every device of a mesh, or cut along the axis at which ``spec`` names the mesh's axis."""
-    if mesh is None:
-        return jnp.asarray(array)
-    sharding = NamedSharding(mesh, PartitionSpec(*spec))
+    sharding = None if mesh is None else NamedSharding(mesh, PartitionSpec(*spec))
     if isinstance(array, jax.Array):
-        if array.sharding.is_equivalent_to(sharding, array.ndim):
+        if mesh is None or array.sharding == sharding:  # one that is merely equivalent would be compiled for once more
             return array
-        if mesh.is_multi_process:
-            array = np.asarray(array)
-        else:
+        if not mesh.is_multi_process:
             return jax.device_put(array, sharding)
     array = np.asarray(array)
     array = array.astype(jax.dtypes.canonicalize_dtype(array.dtype), copy=False)
+    if mesh is None:
+        return jax.device_put(array)  # jnp.asarray would compile a copy for every shape
     # Every process of a mesh holds the whole array and hands its own devices their parts.
     return jax.make_array_from_callback(array.shape, sharding, lambda index: array[index])
 
@@ -112,5 +109,5 @@ def blocks(data, batches, counts, mesh: Mesh | None, budget_bytes: int | None) -
         # Each row once, in the order of the file, which is how a disk likes to be read.
         chosen, place_of = np.unique(order, return_inverse=True)
         chosen = np.pad(chosen, (0, order.size - len(chosen)), mode="edge")
-        rows = jax.tree.map(lambda array: put(np.take(np.asanyarray(array), chosen, axis=0), mesh), data)
+        rows = jax.tree.map(lambda array: put(np.asarray(np.take(array, chosen, axis=0)), mesh), data)
         yield block(rows, place_of.reshape(order.shape).astype(np.int32), counts[first : first + size], first)

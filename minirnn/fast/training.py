@@ -59,7 +59,7 @@ def make_optimizer(learning_rate: float, max_norm: float) -> optax.GradientTrans
 
 def start(optimizer: optax.GradientTransformation, members: list) -> TrainState:
     """The state before the first update."""
-    stacked = jax.tree.map(lambda *arrays: jnp.asarray(np.stack(arrays)), *members)
+    stacked = jax.tree.map(lambda *arrays: placement.put(np.stack(arrays), None), *members)
     return TrainState(stacked, _initialiser(optimizer)(stacked))
 
 
@@ -124,9 +124,9 @@ def epoch(
 @functools.cache
 def _windows_loss(description: Network):
     def loss(params, batch: Batch, key):
-        inputs, targets, weights, *lengths = batch.data
+        inputs, targets, weights, lengths = (*batch.data, None)[:4]
         xs = inputs.swapaxes(0, 1)  # (T, B, D)
-        outputs, _ = network.forward(description, params, xs, None, *lengths, dropout_key=key)  # (B, O)
+        outputs, _ = network.forward(description, params, xs, None, lengths, dropout_key=key)  # (B, O)
         outputs = outputs.astype(params.head.W.dtype)  # whatever the network computed in
         weights = jnp.where(batch.count[:, None], weights, 0)
         total = weights.sum()
@@ -150,9 +150,9 @@ def run_epoch(
     """Goes once through the batches with any loss; arguments and results as those of :func:`epoch`.
 
     Args:
-      loss: ``loss(params, batch, key) -> (weighted sum, sum of weights)`` of one member on a :class:`Batch`. It must not
-        mix rows, since another device may hold the others, and hands the key on to ``network.forward``. An epoch is
-        compiled once for each loss, so hand over the same function every time.
+      loss: ``loss(params, batch, key) -> (weighted sum, sum of weights)`` of one member on a :class:`Batch`. It must
+        not mix rows, since another device may hold the others, and hands the key on to ``network.forward``. An epoch
+        is compiled once for each loss, so hand over the same function every time.
       optimizer: any of optax.
       state: from :func:`start` or an earlier epoch; used up.
       data: any tree of arrays (n, ...).
@@ -186,9 +186,9 @@ def run_epoch(
 def compiled(loss: Callable, optimizer: optax.GradientTransformation, mesh: Mesh | None = None) -> Callable:
     """The compiled loop over a block of batches, for :func:`run_epoch` and for those who want to look at it.
 
-    ``(state, alive (K,), data, batches (K, S, B), counts (S, B), steps (S,), key (2,) or None) -> state, alive, (sums of
-    losses, sums of weights, largest gradients, their arrays)``, (K, S) each. ``steps`` number the batches, ``counts``
-    and ``alive`` are booleans: a member that is not alive makes no updates any more.
+    ``(state, alive (K,), data, batches (K, S, B), counts (S, B), steps (S,), key (2,) or None) -> state, alive, (sums
+    of losses, sums of weights, largest gradients, their arrays)``, (K, S) each. ``steps`` number the batches,
+    ``counts`` and ``alive`` are booleans: a member that is not alive makes no updates any more.
     """
     optimizer = optax.with_extra_args_support(optimizer)
 

@@ -83,7 +83,7 @@ def diverged(record: Any) -> tuple[int, int] | None:
 
 
 def describe(record: Any, k: int, s: int, params: Any) -> str:
-    """What is known of batch s of member k: ``batch 3 of 8, member 1 of 2: the loss is ..., its largest gradient ...``."""
+    """What is known of batch s of member k: ``batch 3 of 8, member 1 of 2: the loss is ..., the largest ...``."""
     members, steps = np.shape(record.losses)
     names = array_names(params)
 

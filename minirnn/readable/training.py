@@ -101,9 +101,9 @@ def epoch(
 
 def _windows_loss(description: Network):
     def loss(params, batch: Batch, key):
-        inputs, targets, weights, *lengths = batch.data
+        inputs, targets, weights, lengths = (*batch.data, None)[:4]
         xs = inputs.swapaxes(0, 1)  # (T, B, D)
-        outputs, _, cache = network.forward(description, params, xs, None, *lengths, dropout_key=key)  # (B, O)
+        outputs, _, cache = network.forward(description, params, xs, None, lengths, dropout_key=key)  # (B, O)
         weights = np.where(batch.count[:, None], weights, 0).astype(weights.dtype)
         total = weights.sum()
         mean, doutputs = losses.mse(outputs, targets, weights)
@@ -128,8 +128,8 @@ def run_epoch(
     """Goes once through the batches with any loss; arguments and results as those of :func:`epoch`.
 
     Args:
-      loss: ``loss(params, batch, key) -> (weighted sum, sum of weights, gradient of the weighted sum)`` of one member on
-        a :class:`Batch`.
+      loss: ``loss(params, batch, key) -> (weighted sum, sum of weights, gradient of the weighted sum)`` of one member
+        on a :class:`Batch`.
       optimizer: of :mod:`minirnn.readable.optimizers`.
       state: from :func:`start` or an earlier epoch.
       data: any tree of arrays (n, ...).
