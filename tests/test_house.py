@@ -32,6 +32,9 @@ ARROWS = {
         "contextvars",
         "functools",
         "os",
+        "socket",
+        "threading",
+        "time",
         "types",
         "typing",
         *GROUND,
@@ -42,7 +45,7 @@ ABOVE = {
     "models": GROUND | {"data", "fast", "readable"},
     "inspect": GROUND | {"data", "fast", "readable"},
     "bench": GROUND | {"convert", "fast", "readable"},
-    "cli": GROUND | {"data", "models", "inspect", "bench"},
+    "cli": GROUND | {"data", "models", "inspect", "bench", "fast"},
 }
 
 

@@ -65,10 +65,10 @@ class Scripted:
     def start(self, optimizer, members):
         return list(members)
 
-    def place(self, data):
+    def place(self, data, mesh=None):
         return data
 
-    def epoch(self, network, optimizer, state, windows, order, counts):
+    def epoch(self, network, optimizer, state, windows, order, counts, *, mesh=None):
         self.epochs += 1
         if self.at_epoch:
             self.at_epoch(self.epochs)
@@ -77,7 +77,7 @@ class Scripted:
         gradient, array = losses * 7, np.zeros(losses.shape, int)
         return [self.epochs] * len(state), readable.Record(losses.mean(axis=1), losses, gradient, array)
 
-    def predict(self, network, state, inputs):
+    def predict(self, network, state, inputs, *, mesh=None):
         return np.sqrt(np.array([[[member[self.epochs]]] for member in self.errors]))
 
     def members(self, state):

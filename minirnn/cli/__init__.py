@@ -1,7 +1,7 @@
 """The command ``minirnn``: one verb for each job, one file for each verb.
 
-Results go to standard output, progress and notes to standard error. Exit status: 0 success, 2 a bad input or option
-(one line on standard error), 130 interrupted.
+Results go to standard output, progress and notes to standard error. Exit status: 0 success, 1 a process of a training
+was lost, 2 a bad input or option (one line on standard error), 130 interrupted.
 """
 
 from __future__ import annotations
@@ -10,16 +10,22 @@ import argparse
 import importlib
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
 from minirnn._version import __version__
 
 COMMANDS = ("forecast", "bench")
+LOST = 3  # exit status of a process that misses another one, for the launcher
 
 
 class UsageError(ValueError):
     """An option or input that the command cannot work with; one line that says what was expected and what to do."""
+
+
+class LostProcessError(RuntimeError):
+    """Another process of a training has ended; one line that says how to go on."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -63,10 +69,33 @@ def parser() -> Parser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns its exit status."""
     chosen = parser().parse_args(arguments)
+    chosen.command_line = list(sys.argv[1:] if arguments is None else arguments)
+    chosen.joined = False  # whether this process trains together with others
+    try:
+        status = _run(chosen)
+    except BaseException:
+        if not chosen.joined:
+            raise
+        traceback.print_exc()
+        status = 1
+    if status and chosen.joined:
+        # At its end JAX waits for the other processes, and some of them may wait for this one.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    return status
+
+
+def _run(chosen: argparse.Namespace) -> int:
     try:
         status: int = chosen.run(chosen)
         sys.stdout.flush()
         return status
+    except LostProcessError as error:
+        if chosen.launched:
+            return LOST  # the launcher knows which one it was
+        note(f"minirnn {chosen.command}: {error}")
+        return 1
     except ValueError as error:
         # The library's errors about data, files and options are ValueErrors of one line that are meant to be read by
         # people. Any other ValueError would be a mistake of ours: it keeps its traceback.

@@ -8,13 +8,15 @@ import os
 import sys
 from pathlib import Path
 
-from minirnn.cli import UsageError, note, positive
+from minirnn.cli import UsageError, devices, launcher, note, positive
 
 EXAMPLES = """examples:
   minirnn forecast                                    daily maximum temperature in Seattle, a week ahead
   minirnn forecast load.csv                           the last numeric column of your file
   minirnn forecast load.csv --target MW --horizon 24 --out report/
   minirnn forecast load.csv --cell gru --json > metrics.json
+  minirnn forecast load.csv --checkpoint run.safetensors --resume     the same line again after a crash
+  minirnn forecast load.csv --num-processes 2                         in two processes on this machine
 
 The file needs a column of dates and a column of numbers. What was decided and repaired is printed. The last quarter of
 the rows is the test part: it is never used in training, and every figure in the table is measured on it.
@@ -58,8 +60,27 @@ def add_parser(subparsers) -> None:
         "--out", metavar="DIR", help="write metrics.json, forecast.csv, forecast.png, model.safetensors"
     )
     parser.add_argument("--json", action="store_true", help="print what metrics.json holds, and nothing else")
-    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar, no word about devices")
+    group = parser.add_argument_group("checkpoints")
+    group.add_argument("--checkpoint", metavar="FILE", help="keep the training in this file (.safetensors)")
+    often = group.add_mutually_exclusive_group()
+    often.add_argument("--checkpoint-every", type=positive, metavar="N", help="write it every N epochs (default: 1)")
+    often.add_argument("--checkpoint-minutes", type=_minutes, metavar="M", help="write it every M minutes instead")
+    group.add_argument(
+        "--resume", action="store_true", help="go on from the checkpoint, to the same result; anew if there is none"
+    )
+    devices.add_options(parser)
     parser.set_defaults(run=run)
+
+
+def _minutes(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a positive number, got {text!r}")
+    return value
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -67,9 +88,13 @@ def run(arguments: argparse.Namespace) -> int:
     from minirnn.data import DataError, load, prepare, read_csv
     from minirnn.models.forecaster import Forecaster
 
+    devices.check(arguments)
+    checkpoint = _checkpoint(arguments)
     out = _writable(arguments.out)
     if arguments.seed < 0:
         raise UsageError(f"--seed must be 0 or more, got {arguments.seed}")
+    if devices.launches(arguments):
+        return launcher.run(arguments, arguments.command_line)
     if arguments.data is None:
         if arguments.date_column is not None:
             raise UsageError("--date-column belongs to a CSV file, and none was given")
@@ -87,12 +112,16 @@ def run(arguments: argparse.Namespace) -> int:
         horizon=arguments.horizon,
         seed=arguments.seed,
         backend=arguments.backend,
-        progress=not arguments.quiet and sys.stderr.isatty(),
     )
     try:
-        model.fit(table)
+        with devices.watched(arguments):
+            count, first = devices.prepare(arguments, model.batch_shape(table))
+            model.progress = first and not arguments.quiet and sys.stderr.isatty()
+            model.fit(table, checkpoint=checkpoint, resume=arguments.resume, devices=count)
     except DataError as error:
         raise DataError(f"{source}: {error}") from None
+    if not first:
+        return 0
     if model.history_.ended == "interrupted":
         note(f"interrupted after {model.history_.epochs} epochs: going on with the best weights so far")
     evaluation = model.evaluate()
@@ -109,6 +138,18 @@ def run(arguments: argparse.Namespace) -> int:
         if out is not None:
             print(f"\nwritten to {out}: metrics.json, forecast.csv, forecast.png, model.safetensors")
     return 0
+
+
+def _checkpoint(arguments: argparse.Namespace):
+    """Where the training is kept, and how often."""
+    from minirnn.models.checkpoint import Checkpoint
+
+    if arguments.checkpoint is not None:
+        return Checkpoint(arguments.checkpoint, arguments.checkpoint_every, arguments.checkpoint_minutes)
+    for option in ("checkpoint_every", "checkpoint_minutes", "resume"):
+        if getattr(arguments, option):
+            raise UsageError(f"--{option.replace('_', '-')} needs --checkpoint FILE")
+    return None
 
 
 def _writable(directory: str | None) -> Path | None:

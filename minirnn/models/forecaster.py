@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import os
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from minirnn.data.splits import Split, chronological_split
 from minirnn.data.table import plain_time
 from minirnn.data.windows import inputs_at, targets_at
 from minirnn.models import baselines, metrics, storage
+from minirnn.models.checkpoint import Checkpoint
 from minirnn.models.evaluation import Evaluation
 from minirnn.models.training import History, train
 from minirnn.params import init_network, stack
@@ -61,7 +63,7 @@ class Forecaster:
       progress: show a progress bar on standard error.
 
     Attributes (after fit):
-      table_: the regular series. split_: the rows of its parts. history_: of the training.
+      table_: the regular series. split_: the rows of its parts. history_: of the training. devices_: how many trained.
 
     >>> import minirnn
     >>> frame = minirnn.data.load("air_passengers")
@@ -161,12 +163,29 @@ class Forecaster:
 
     # ------------------------------------------------------------ fitting
 
-    def fit(self, frame: pd.DataFrame | Table, target: str | None = None) -> Forecaster:
+    def fit(
+        self,
+        frame: pd.DataFrame | Table,
+        target: str | None = None,
+        *,
+        checkpoint: str | os.PathLike | Checkpoint | None = None,
+        resume: bool = False,
+        devices: int | None = None,
+        optimizer: Any = None,
+    ) -> Forecaster:
         """Trains on the first rows of a series, stops by the next ones, and leaves the last ones for the test.
 
         Args:
           frame: a DataFrame with a DatetimeIndex, or a Table from ``minirnn.data.read_csv``.
           target: the column to forecast; None takes the only numeric column, or the last one.
+          checkpoint: a file that the training is kept in after every epoch, or a
+            :class:`minirnn.models.checkpoint.Checkpoint`, which says how often.
+          resume: go on from that file; where there is none the training starts anew. The result is that of an
+            uninterrupted training, to the last bit if as many devices train.
+          devices: how many of JAX's devices share each batch; None takes as many as make the training faster. The
+            result depends on their number by rounding only.
+          optimizer: of optax (or of ``minirnn.readable.optimizers``), instead of Adam with ``learning_rate`` and
+            ``max_norm``. No file holds it: pass the same one again to resume.
 
         Returns:
           self.
@@ -174,6 +193,7 @@ class Forecaster:
         Raises:
           DataError: the series cannot be used; the message says what to do.
           ParameterError: a parameter is out of range.
+          CheckpointError: the checkpoint cannot be used; the message says why.
         """
         self._check_params()
         table = frame if isinstance(frame, Table) else prepare(frame, target)
@@ -202,6 +222,7 @@ class Forecaster:
         for k in range(self.ensemble):
             params = init_network(np.random.default_rng([self.seed, k]), self.network_, training[0].shape[2])
             members.append(params._replace(head=params.head._replace(W=np.zeros_like(params.head.W))))
+        mesh = self._mesh(table, devices)
         self.members_, self.history_ = train(
             self._half(),
             self.network_,
@@ -215,8 +236,39 @@ class Forecaster:
             max_epochs=self.max_epochs,
             patience=self.patience,
             progress=self.progress,
+            optimizer=optimizer,
+            mesh=mesh,
+            checkpoint=Checkpoint(checkpoint) if isinstance(checkpoint, str | os.PathLike) else checkpoint,
+            resume=resume,
         )
+        self.devices_ = 1 if mesh is None else mesh.size
+        self.notes_ = (*notes, *self.history_.notes)
         return self
+
+    def batch_shape(self, table: Table) -> tuple[int, int, int, int]:
+        """What one batch of the training will be: windows, time steps, inputs and hidden units (B, T, D, H).
+
+        Raises:
+          DataError: the series cannot be used; the message says what to do.
+          ParameterError: a parameter is out of range.
+        """
+        self._check_params()
+        window, horizon, split, _ = self._sizes(table)
+        windows = len(split.origins("train", window, horizon))
+        features = calendar.calendar_features(pd.DatetimeIndex(table.frame.index[:1]), table.frequency).shape[1]
+        return min(self.batch_size, windows), window, table.frame.shape[1] + features, self.hidden_size
+
+    def _mesh(self, table: Table, count: int | None):
+        """The devices that train, None for one."""
+        if self.backend == "readable":
+            if count not in (None, 1):
+                raise ParameterError(f"devices is {count}; the NumPy half computes on one processor")
+            return None
+        from minirnn.fast import devices
+
+        if count is None:
+            count = devices.default_count(self.batch_shape(table))
+        return devices.mesh(count)
 
     def _sizes(self, table: Table) -> tuple[int, int, Split, tuple[str, ...]]:
         """Window, horizon and split; what the user did not choose shrinks where the rows are too few for it."""
@@ -399,6 +451,7 @@ class Forecaster:
                 "epochs": self.history_.epochs,
                 "best_epochs": self.history_.best,
                 "ended": self.history_.ended,
+                "devices": self.devices_,
                 "version": __version__,
             },
         )
@@ -437,6 +490,7 @@ class Forecaster:
             "last_time": self.last_rows_.index[-1].isoformat(),
             "linear_penalty": self.linear_.penalty,
             "history": {"best": history.best, "ended": history.ended, "epochs": history.epochs},
+            "devices": self.devices_,
         }
         storage.save(path, "Forecaster", arrays, description)
 
@@ -471,6 +525,7 @@ class Forecaster:
         ]
         if arrays:
             raise ValueError(f"unexpected array {sorted(arrays)[0]}")
+        model.devices_ = int(description.get("devices", 1))
         kept = description["history"]
         model.history_ = History(best=list(kept["best"]), ended=str(kept["ended"]))
         model.predict()  # a file whose arrays do not fit together fails here, not later

@@ -78,12 +78,19 @@ def save(path: str | os.PathLike, kind: str, arrays: dict[str, np.ndarray], desc
     from safetensors.numpy import save_file
 
     text = json.dumps({"format": FORMAT, "version": __version__, "kind": kind, **description}, sort_keys=True)
-    whole = {name: np.ascontiguousarray(array) for name, array in sorted(arrays.items())}
+    whole = {name: np.asarray(array, order="C") for name, array in sorted(arrays.items())}
     write_atomically(path, lambda temporary: save_file(whole, temporary, metadata={"minirnn": text}))
 
 
-def read(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """The arrays and the description of a saved model.
+def read(
+    path: str | os.PathLike, what: str = "model", remedy: str = "save the model again"
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The arrays and the description of a saved model, or of another file of this format.
+
+    Args:
+      path: of the file.
+      what: is expected, for messages.
+      remedy: for a damaged file, for messages.
 
     Raises:
       ModelFileError: no such file, not a safetensors file, cut short, not ours, or of a later format.
@@ -93,19 +100,19 @@ def read(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any]
     path = Path(path)
     if not path.is_file():
         problem = "is a directory" if path.is_dir() else "does not exist"
-        raise ModelFileError(f"{path}: {problem}; expected a model saved by minirnn (.safetensors)")
+        raise ModelFileError(f"{path}: {problem}; expected a {what} saved by minirnn (.safetensors)")
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, TypeError, ValueError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ModelFileError(f"{path}: cannot be read as a safetensors file ({first}); save the model again") from None
+        raise ModelFileError(f"{path}: cannot be read as a safetensors file ({first}); {remedy}") from None
     try:
         description = json.loads(metadata["minirnn"])
         version = description["format"]
     except (KeyError, TypeError, ValueError, RecursionError):
-        raise ModelFileError(f"{path}: a safetensors file, but not a model saved by minirnn") from None
+        raise ModelFileError(f"{path}: a safetensors file, but not a {what} saved by minirnn") from None
     if type(version) is not int or not 1 <= version <= FORMAT:
         written = description.get("version", "?")
         raise ModelFileError(
@@ -123,6 +130,10 @@ def load(path: str | os.PathLike):
     """
     arrays, description = read(path)
     kind = description.get("kind")
+    if kind == "Checkpoint":
+        raise ModelFileError(
+            f"{path}: a checkpoint of a training, not a model; resume the training, then save the model"
+        )
     if not isinstance(kind, str) or kind not in KINDS:
         raise ModelFileError(f"{path}: unknown kind of model {kind!r}; expected one of {', '.join(KINDS)}")
     model_class = getattr(importlib.import_module(KINDS[kind]), kind)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import json
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
+
+from minirnn.models import checkpoint as checkpoints
+from minirnn.models.checkpoint import Checkpoint, Keeper, Snapshot
 
 
 class TrainingError(ValueError):
@@ -32,12 +36,14 @@ class History:
       validation: validation loss of epochs 0, 1, 2, ...; epoch 0 is before the first update.
       best: the epoch whose weights were kept, for each member.
       ended: why it ended: ``"patience"``, ``"max_epochs"`` or ``"interrupted"``.
+      notes: what there is to say about a resumed training, one line each.
     """
 
     loss: list[list[float]] = field(default_factory=list)
     validation: list[list[float]] = field(default_factory=list)
     best: list[int] = field(default_factory=list)
     ended: str = "max_epochs"
+    notes: list[str] = field(default_factory=list)
 
     @property
     def epochs(self) -> int:
@@ -114,6 +120,10 @@ def train(
     max_epochs: int,
     patience: int,
     progress: bool = False,
+    optimizer: Any = None,
+    mesh: Any = None,
+    checkpoint: Checkpoint | None = None,
+    resume: bool = False,
 ):
     """Trains the members until none of them has improved on the validation windows for ``patience`` epochs.
 
@@ -130,25 +140,71 @@ def train(
       max_epochs: at most so many.
       patience: epochs without improvement of any member.
       progress: show a bar on standard error.
+      optimizer: one of the half's instead of Adam with ``learning_rate`` and ``max_norm``: any of optax in JAX.
+      mesh: devices that share the batches, from :func:`minirnn.fast.devices.mesh`; None is one device.
+      checkpoint: a file from which the training can go on after an interruption.
+      resume: go on from that file; where there is none the training starts anew. All that decides the result has to be
+        the same, an ``optimizer`` too: no file can hold one. ``max_epochs`` and ``patience`` may have changed.
 
     Returns:
       The weights of each member at its best epoch, and the History. An interruption from the keyboard ends the
-      training with the best weights so far.
+      training with the best weights so far. Resumed with as many devices, the result is the same to the last bit.
 
     Raises:
       TrainingError: a loss or a gradient is not finite. The best weights so far are its ``members``.
+      CheckpointError: the file cannot be used; the message says why.
     """
     from tqdm import tqdm
 
-    optimizer = half.make_optimizer(learning_rate, max_norm)
+    own = optimizer is not None
+    optimizer = optimizer if own else half.make_optimizer(learning_rate, max_norm)
     state = half.start(optimizer, members)
-    training = half.place(training)
-    history = History()
+    history = History(best=[0] * len(members))
     best_loss = np.full(len(members), np.inf)
     best_members = list(members)
 
+    def ended() -> str:
+        if history.epochs - max(history.best) >= patience:
+            return "patience"
+        return "max_epochs" if history.epochs >= max_epochs else ""
+
+    def snapshot() -> Snapshot:
+        kept = {name: value for name, value in asdict(history).items() if name != "notes"}
+        return Snapshot(state, best_members, best_loss, kept, dict(rng.bit_generator.state), _count(mesh))
+
+    several = mesh is not None and mesh.is_multi_process
+    identity: dict[str, Any] = {}
+    if several or checkpoint is not None:
+        identity = checkpoints.identity(
+            {
+                "half": half.__name__,
+                "network": description,
+                "optimizer": checkpoints.OWN if own else f"Adam, rate {learning_rate:g}, norm at most {max_norm:g}",
+                "members": len(members),
+                "batch_size": batch_size,
+                "seed of the shuffles": rng.bit_generator.state,
+                "initial weights": members,
+                "training data": training,
+                "validation data": validation,
+            }
+        )
+    if several:
+        _agree(identity | {"max_epochs": max_epochs, "patience": patience})
+    keeper = None
+    if checkpoint is not None:
+        keeper = Keeper(checkpoint, identity, mesh)
+        found = keeper.open(resume, snapshot())
+        if found is not None:
+            state, best_members, best_loss = found.state, found.best, found.best_loss
+            history = History(**found.history)
+            rng.bit_generator.state = found.generator
+            history.notes += _about(checkpoint, found, _count(mesh), ended())
+        elif resume:
+            history.notes.append(f"{checkpoint.path} did not exist: the training started anew.")
+
     def keep_best(epoch: int) -> None:
-        losses = validation_loss(half.predict(description, state, validation[0]), *validation[1:])
+        outputs = half.predict(description, state, validation[0], mesh=mesh)
+        losses = validation_loss(outputs, *validation[1:])
         history.validation.append([float(loss) for loss in losses])
         better = losses < best_loss
         if better.any():
@@ -156,13 +212,17 @@ def train(
             for k in np.flatnonzero(better):
                 best_members[k], best_loss[k], history.best[k] = current[k], losses[k], epoch
 
-    history.best = [0] * len(members)
-    bar = tqdm(total=max_epochs, desc="training", unit="epoch", disable=not progress, leave=False)
+    training = half.place(training, mesh)
+    bar = tqdm(
+        total=max_epochs, initial=history.epochs, desc="training", unit="epoch", disable=not progress, leave=False
+    )
     try:
-        keep_best(0)
-        for epoch in range(1, max_epochs + 1):
+        if not history.validation:
+            keep_best(0)
+        while not ended():
+            epoch = history.epochs + 1
             order, counts = batches_of(rng, len(training[0]), batch_size, len(members))
-            state, record = half.epoch(description, optimizer, state, training, order, counts)
+            state, record = half.epoch(description, optimizer, state, training, order, counts, mesh=mesh)
             where = diverged(record)
             if where is not None:
                 advice = (
@@ -173,13 +233,46 @@ def train(
                 raise TrainingError(line, best_members, history)
             history.loss.append([float(loss) for loss in record.loss])
             keep_best(epoch)
+            history.ended = ended()
+            if keeper is not None:
+                keeper.after_epoch(epoch, bool(history.ended), snapshot)
             bar.update()
             bar.set_postfix(loss=f"{record.loss.mean():.4f}", validation=f"{np.mean(history.validation[-1]):.4f}")
-            if epoch - max(history.best) >= patience:
-                history.ended = "patience"
-                break
+        history.ended = ended()
     except KeyboardInterrupt:
         history.ended = "interrupted"
     finally:
         bar.close()
     return best_members, history
+
+
+def _agree(identity: dict[str, Any]) -> None:
+    """Refuses processes that train on different data or settings: nothing but their gradients would tell."""
+    from minirnn.fast import devices
+
+    theirs = json.loads(devices.from_first(json.dumps(identity).encode()))
+    for name in dict.fromkeys([*identity, *theirs]):
+        if identity.get(name) != theirs.get(name):
+            raise TrainingError(
+                f"the processes do not train the same: {name} is {theirs.get(name)!r} in process 0 and "
+                f"{identity.get(name)!r} in this one; give all of them the same data and settings"
+            )
+
+
+def _about(checkpoint: Checkpoint, found: Snapshot, devices: int, ended: str) -> list[str]:
+    """What there is to say about a training that goes on."""
+    epochs = len(found.history["loss"])
+    if ended:
+        return [f"{checkpoint.path} holds a finished training of {epochs} epochs."]
+    notes = [f"went on from {checkpoint.path} after epoch {epochs}."]
+    if found.devices != devices:
+        notes.append(
+            f"{checkpoint.path} was written with {found.devices} device(s) and went on with {devices}: the result is "
+            "that of an uninterrupted training to rounding only."
+        )
+    return notes
+
+
+def _count(mesh: Any) -> int:
+    """Devices of a mesh, or the one device of None."""
+    return 1 if mesh is None else mesh.size
