@@ -10,6 +10,7 @@ import mesh_worker
 import numpy as np
 import pytest
 from jax.sharding import Mesh
+from parity import relative_error
 
 from minirnn import random
 from minirnn.fast import recurrent
@@ -38,7 +39,7 @@ def test_the_number_of_devices_changes_nothing_but_rounding(dtype, bound):
         assert (results["1"]["compiled"], results["2, streamed"]["compiled"]) == (2, 1)
 
 
-def test_a_device_drops_its_rows_of_what_the_whole_batch_drops(monkeypatch):
+def test_a_device_drops_its_rows_of_what_the_whole_batch_drops():
     key = recurrent.RowsKey(jax.random.key(3), 4, 12)
     mine = recurrent.dropout_scale(recurrent.fold_in(key, 7), (2, 5), 0.4, np.float32)
     whole = recurrent.dropout_scale(jax.random.fold_in(jax.random.key(3), 7), (12, 5), 0.4, np.float32)
@@ -64,11 +65,11 @@ def files(data, folder):
 
 
 def test_windows_from_a_file_larger_than_the_budget_train_to_the_same_bits(tmp_path, monkeypatch):
-    network, members, data = mesh_worker.problem(np.float32, n=23)
+    network, members, data = mesh_worker.problem(np.float32, n=31)
     mapped = files(data, tmp_path)
     assert all(isinstance(array, np.memmap) for array in mapped)
     optimizer = fast.make_optimizer(1e-2, 1.0)
-    order, counts = batches_of(np.random.default_rng(0), 23, 3, members=2)  # 8 batches, the last one not full
+    order, counts = batches_of(np.random.default_rng(0), 31, 3, members=2)  # 11 batches, the last one not full
     budget, placed = 1500, []  # two batches of both members, twice
     put = fast.placement.put
 
@@ -89,14 +90,14 @@ def test_windows_from_a_file_larger_than_the_budget_train_to_the_same_bits(tmp_p
         np.testing.assert_array_equal(a, b)
     floats = [array for array in placed if isinstance(array, np.ndarray) and array.ndim == 3 and array.dtype == "f4"]
     inputs = [array for array in floats if array.shape[1:] == data[0].shape[1:]]
-    assert len(inputs) == 4
-    assert 2 * max(array.nbytes for array in inputs) <= budget < data[0].nbytes
+    assert len(inputs) == 6  # blocks, of which the last holds one batch only
+    assert 2 * max(array.nbytes for array in inputs) <= budget < sum(array.nbytes for array in data)
     theirs, record = readable.epoch(
         network, (o := readable.make_optimizer(1e-2, 1.0)), readable.start(o, members), mapped, order, counts,
         random.key(5), budget_bytes=budget,
     )  # fmt: skip
-    assert mesh_worker.distance(expected[0], theirs.members) < 1e-5
-    assert mesh_worker.distance(expected[1][:3], record[:3]) < 1e-5
+    for ours, other in zip(*map(jax.tree.leaves, (expected, (theirs.members, record)))):
+        assert relative_error(other, ours) < 1e-5
 
 
 def test_windows_stay_where_they_are_unless_they_fit():

@@ -1,15 +1,21 @@
 """Training: both halves take the same steps; the loop around them stops, restores and refuses as it says."""
 
+import re
+
 import jax
 import numpy as np
+import optax
+import optax.contrib
 import parity
 import pytest
 from updates import errors_after_updates, weather_windows
 
 import minirnn
 from minirnn import data, random
+from minirnn.fast import losses as fast_losses
+from minirnn.fast import network as fast_network
 from minirnn.fast import training as fast
-from minirnn.models.training import TrainingError, batches_of, train
+from minirnn.models.training import TrainingError, array_names, batches_of, diverged, train
 from minirnn.params import init_network, stack
 from minirnn.readable import training as readable
 
@@ -158,3 +164,195 @@ def test_every_member_and_batch_has_a_dropout_key_of_its_own(monkeypatch):
     order, counts = batches_of(rng, 8, 3, members=2)
     readable.epoch(network, optimizer, state, windows, order, counts, random.key(0))
     assert len(set(keys)) == len(keys) == 2 * 3
+
+
+def small_problem(members=2, dtype=np.float32, **options):
+    """A small network, members, and ten windows in batches of four, the last one not full."""
+    rng = np.random.default_rng(8)
+    network = stack("rnn", 3, 1, 2, **options)
+    start = [init_network(seed, network, 2, dtype) for seed in range(members)]
+    data = (rng.standard_normal((10, 4, 2)), rng.standard_normal((10, 2)), rng.uniform(0.5, 2, (10, 2)))
+    data = tuple(array.astype(dtype) for array in data)
+    return network, start, data, *batches_of(np.random.default_rng(0), 10, 4, members)
+
+
+def close(a, b, bound=1e-6):
+    for x, y in zip(*map(jax.tree.leaves, (a, b)), strict=True):
+        np.testing.assert_allclose(x, y, rtol=0, atol=bound)
+
+
+HALVES = pytest.mark.parametrize("half", [readable, fast], ids=["readable", "fast"])
+
+
+def make_optimizers(learning_rate=0.05):
+    """Optimisers of several kinds, each with a state that has something of its own."""
+    schedule = optax.cosine_decay_schedule(learning_rate, 5)
+    return {
+        "adamw, schedule": optax.adamw(optax.warmup_cosine_decay_schedule(0.0, learning_rate, 2, 6)),
+        "momentum": optax.sgd(schedule, momentum=0.9, nesterov=True),
+        "rmsprop, clipped": optax.chain(optax.clip_by_global_norm(0.1), optax.rmsprop(learning_rate)),
+        "every second batch": optax.MultiSteps(optax.adam(learning_rate), 2).gradient_transformation(),
+        "reads the loss": optax.chain(
+            optax.sgd(learning_rate), optax.contrib.reduce_on_plateau(patience=1, accumulation_size=1)
+        ),
+    }
+
+
+@pytest.mark.parametrize("name", make_optimizers())
+def test_any_optimizer_makes_the_updates_that_optax_makes_for_each_member_alone(name):
+    optimizer = make_optimizers()[name]
+    network, start, data, order, counts = small_problem()
+    state = fast.start(optimizer, start)
+    for _ in range(2):
+        state, record = fast.epoch(network, optimizer, state, data, order, counts)
+    # The same, written as in the documentation of optax.
+    plain = optax.with_extra_args_support(optimizer)
+
+    @jax.jit
+    def update(params, optimizer_state, xs, targets, weights):
+        def loss_of(params):
+            return fast_losses.mse(fast_network.forward(network, params, xs)[0], targets, weights)
+
+        loss, dparams = jax.value_and_grad(loss_of)(params)
+        updates, optimizer_state = plain.update(dparams, optimizer_state, params, value=loss)
+        return optax.apply_updates(params, updates), optimizer_state
+
+    for k, params in enumerate(start):
+        optimizer_state = jax.jit(plain.init)(params)
+        for _ in range(2):
+            for chosen, count in zip(order[k], counts):
+                inputs, targets, weights = (array[chosen] for array in data)
+                xs, weights = inputs.swapaxes(0, 1), weights * count[:, None]
+                params, optimizer_state = update(params, optimizer_state, xs, targets, weights)
+        close(fast.members(state)[k], params, 1e-5)
+        assert max(np.abs(a - b).max() for a, b in zip(*map(jax.tree.leaves, (params, start[k])))) > 1e-2
+
+
+@HALVES
+def test_a_member_keeps_what_it_had_before_a_batch_that_is_not_finite(half):
+    network, start, data, order, counts = small_problem()
+    optimizer = half.make_optimizer(0.1, 1.0)
+    spoiled = order[1, 1, 2]  # a window of the second batch of the second member
+    inputs, targets, weights = data
+    targets = targets.copy()
+    targets[spoiled] = np.inf
+    counts_until = counts.copy()
+    counts_until[1:] = 0  # what the second member has done until then
+    run = lambda windows, counts: half.epoch(  # noqa: E731
+        network, optimizer, half.start(optimizer, start), windows, order, counts
+    )
+    until, _ = run(data, counts_until)
+    state, record = run((inputs, targets, weights), counts)
+    np.testing.assert_equal(
+        jax.tree.map(np.asarray, half.members(state)[1]), jax.tree.map(np.asarray, half.members(until)[1])
+    )
+    finite = np.isfinite(record.losses) & np.isfinite(record.gradient)
+    s = int(np.flatnonzero((order[0] == spoiled).any(axis=1))[0])  # where the first member meets it
+    np.testing.assert_array_equal(finite, [[i != s for i in range(3)], [True, False, True]])
+    assert diverged(record) == ((0, s) if s <= 1 else (1, 1))
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(half.members(state)))
+
+
+@HALVES
+def test_a_real_divergence_says_where_and_keeps_the_best_weights(half):
+    network, start, data, *_ = small_problem(members=1)
+    inputs, targets, weights = data
+    targets = targets.copy()
+    targets[7, 1] = 3e38  # its square is no float32
+    settings = {"learning_rate": 0.1, "max_norm": 1.0, "batch_size": 4, "max_epochs": 9, "patience": 2}
+    with pytest.raises(TrainingError) as caught:
+        train(half, network, start, (inputs, targets, weights), data, rng=np.random.default_rng(0), **settings)
+    assert re.match(
+        r"training diverged in epoch 1, batch \d of 3: the loss is inf, the largest gradient \S+ \(in [\w.\[\]]+\)",
+        str(caught.value),
+    )
+    close(caught.value.members, start, 0)
+    assert len(caught.value.history.validation) == 1
+
+
+def test_a_batch_without_weights_makes_no_update():
+    network, start, (inputs, targets, weights), order, counts = small_problem()
+    weights = weights.copy()
+    weights[order[0, 1]] = 0  # the second batch of the first member
+    for half in (readable, fast):
+        optimizer = half.make_optimizer(0.1, 1.0)
+
+        def run(batches, counts, optimizer=optimizer, half=half):
+            state = half.start(optimizer, start[:1])
+            return half.epoch(network, optimizer, state, (inputs, targets, weights), batches, counts)
+
+        state, record = run(order[:1], counts)
+        without, _ = run(order[:1, [0, 2]], counts[[0, 2]])
+        close(half.members(state), half.members(without), 0)
+        assert (record.losses[0, 1], record.gradient[0, 1]) == (0, 0)
+        some = weights[order[0]] * counts[..., None]
+        parts = [(record.losses[0, s], some[s].sum()) for s in range(3)]
+        assert record.loss[0] == pytest.approx(sum(a * b for a, b in parts) / sum(b for _, b in parts), rel=1e-6)
+
+
+def test_the_records_of_both_halves_are_equal_and_name_the_largest_gradient():
+    network, start, data, order, counts = small_problem()
+    lengths = np.array([4, 0, 1, 2, 3, 4, 4, 2, 1, 3])
+    records = []
+    for half in (readable, fast):
+        optimizer = half.make_optimizer(0.1, 1.0)
+        records.append(half.epoch(network, optimizer, half.start(optimizer, start), (*data, lengths), order, counts)[1])
+    close(records[0][:3], records[1][:3], 1e-5)
+    np.testing.assert_array_equal(records[0].array, records[1].array)
+    names = array_names(start[0])
+    assert names == ["layers[0].weights.Wx", "layers[0].weights.Wh", "layers[0].weights.b", "head.W", "head.b"]
+    # The first gradient, by JAX's autodiff of the mean over the first batch.
+    chosen = order[0, 0]
+    inputs, targets, weights = (array[chosen] for array in data)
+
+    def loss_of(params):
+        outputs, _ = fast_network.forward(network, params, inputs.swapaxes(0, 1), lengths=lengths[chosen])
+        return fast_losses.mse(outputs, targets, weights)
+
+    largest = [float(np.abs(d).max()) for d in jax.tree.leaves(jax.grad(loss_of)(start[0]))]
+    assert records[1].gradient[0, 0] == pytest.approx(max(largest), rel=1e-5)
+    assert records[1].array[0, 0] == np.argmax(largest)
+
+
+def test_the_state_is_used_up_and_its_weights_were_copied():
+    network, start, data, order, counts = small_problem()
+    optimizer = fast.make_optimizer(0.1, 1.0)
+    state = fast.start(optimizer, start)
+    weights = fast.members(state)
+    kept = jax.tree.map(np.copy, weights)
+    fast.epoch(network, optimizer, state, data, order, counts)
+    assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state))
+    close(weights, kept, 0)
+    close(weights, start, 0)
+
+
+def test_the_same_loop_trains_a_classifier_in_both_halves():
+    """A loss of one's own; JAX traces it once, whatever the number of epochs and members."""
+    network, start, (inputs, *_), order, counts = small_problem()
+    labels = np.arange(10) % 2
+    traced = []
+
+    def fast_loss(params, batch, key):
+        traced.append(key)
+        xs, labels = batch.data
+        logits, _ = fast_network.forward(network, params, xs.swapaxes(0, 1))
+        weight = batch.count.astype(logits.dtype)
+        return fast_losses.softmax_cross_entropy(logits, labels, weight) * weight.sum(), weight.sum()
+
+    def readable_loss(params, batch, key):
+        xs, labels = batch.data
+        logits, _, cache = readable.network.forward(network, params, xs.swapaxes(0, 1))
+        weight = batch.count.astype(logits.dtype)
+        loss, dlogits = readable.losses.softmax_cross_entropy(logits, labels, weight)
+        dparams, _, _ = readable.network.backward(dlogits * weight.sum(), None, cache)
+        return loss * weight.sum(), weight.sum(), dparams
+
+    results = []
+    for half, loss in ((readable, readable_loss), (fast, fast_loss)):
+        optimizer = half.make_optimizer(0.1, 1.0)
+        state = half.start(optimizer, start)
+        for _ in range(3):
+            state, record = half.run_epoch(loss, optimizer, state, (inputs, labels), order, counts)
+        results.append((half.members(state), record[:3]))
+    close(*results, bound=1e-5)
+    assert traced == [None]

@@ -37,18 +37,24 @@ def check_mesh(mesh: Mesh | None) -> None:
 
 def put(array, mesh: Mesh | None, *spec: str | None) -> jax.Array:
     """An array on every device of a mesh, or cut along the axis at which ``spec`` names the mesh's axis."""
-    sharding = None if mesh is None else NamedSharding(mesh, PartitionSpec(*spec))
+    if mesh is None:
+        # jnp.asarray would compile a copy for every shape.
+        return array if isinstance(array, jax.Array) else jax.device_put(_narrowed(array))
+    sharding = NamedSharding(mesh, PartitionSpec(*spec))
     if isinstance(array, jax.Array):
-        if mesh is None or array.sharding == sharding:  # one that is merely equivalent would be compiled for once more
+        if array.sharding == sharding:  # one that is merely equivalent would be compiled for once more
             return array
         if not mesh.is_multi_process:
             return jax.device_put(array, sharding)
-    array = np.asarray(array)
-    array = array.astype(jax.dtypes.canonicalize_dtype(array.dtype), copy=False)
-    if mesh is None:
-        return jax.device_put(array)  # jnp.asarray would compile a copy for every shape
+    array = _narrowed(array)
     # Every process of a mesh holds the whole array and hands its own devices their parts.
     return jax.make_array_from_callback(array.shape, sharding, lambda index: array[index])
+
+
+def _narrowed(array) -> np.ndarray:
+    """The array in the dtype that JAX gives it."""
+    array = np.asarray(array)
+    return array.astype(jax.dtypes.canonicalize_dtype(array.dtype), copy=False)
 
 
 def default_budget(mesh: Mesh | None = None) -> int:

@@ -147,7 +147,8 @@ def run_epoch(
         for s, (chosen, count) in enumerate(zip(order, counts)):
             key = None if dropout_key is None else random.fold_in(random.fold_in(dropout_key, k), s)
             rows = tree_map(lambda array: np.asarray(array[chosen]), data)
-            total, weight, dparams = loss(params, Batch(rows, count != 0), key)
+            with np.errstate(over="ignore", invalid="ignore"):  # the record says what was not finite
+                total, weight, dparams = loss(params, Batch(rows, count != 0), key)
             mean = 1 / max(weight, np.finfo(np.asarray(weight).dtype).tiny)
             dparams = tree_map(lambda d: d * d.dtype.type(mean), dparams)
             largest = np.array([np.max(np.abs(d), initial=0) for d in tree_leaves(dparams)])
