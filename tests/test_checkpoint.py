@@ -97,12 +97,12 @@ def test_the_numpy_half_resumes_too_and_remembers_its_best_weights(cut_off):
 
 def test_the_best_weights_may_be_older_than_the_checkpoint(tmp_path):
     """With a rate far too large the weights get worse after an early epoch: those are kept through a resumption."""
-    path, bad = tmp_path / "run.safetensors", {"learning_rate": 3.0, "max_epochs": 6}
+    path, bad = tmp_path / "run.safetensors", {"learning_rate": 2.0, "max_epochs": 6}
     half, cut = stopped_after(5)
     with pytest.raises(cut):
         run(path, half=half, **bad)
     resumed, history = run(path, resume=True, **bad)
-    assert min(history.best) < 5
+    assert 0 < max(history.best) < 5
     equal(resumed, run(**bad)[0])
 
 
