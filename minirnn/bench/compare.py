@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from minirnn.bench import own, peers, pytorch
 from minirnn.bench.devices import devices_for, divisor
 from minirnn.bench.measure import cores, interleaved, medians, spreads
-from minirnn.bench.ratios import AS_USED, COMPARISONS, ONE_DEVICE, OWN, SAME_MESH, best_jax, ratios
+from minirnn.bench.ratios import COMPARISONS, ONE_DEVICE, OWN, SAME_MESH, best_jax, ratios
 from minirnn.bench.task import Run, Shape, make_batches, minibatches
 
 
@@ -151,7 +151,7 @@ def _runs(models, measure, batches, keys) -> tuple[dict[Key, Run], dict[Key, str
 
 
 def _or_raise(key: Key, error: Exception) -> None:
-    """minirnn's own fault is not hidden."""
+    """What goes wrong in minirnn itself is not hidden."""
     if key.name == OWN:
         raise error
 

@@ -108,8 +108,8 @@ def busy() -> str:
     """A sentence if other programs occupy more than a quarter of the cores (average of the last minute), else ""."""
     if not hasattr(os, "getloadavg"):
         return ""
-    load, cores = os.getloadavg()[0], cores()
-    return f"other programs keep this machine busy (load {load:.1f} on {cores} cores)" if load > cores / 4 else ""
+    load, count = os.getloadavg()[0], cores()
+    return f"other programs keep this machine busy (load {load:.1f} on {count} cores)" if load > count / 4 else ""
 
 
 def _processor() -> str:

@@ -34,7 +34,7 @@ def start(cell: str, shape: Shape, seed: int = 0) -> Start:
 
 
 def build(cell: str, shape: Shape, weights: Start | None = None, **options: Any) -> Model:
-    """minirnn.fast's model; ``weights`` defaults to ``start(cell, shape)``, ``options`` go to the cell's ``forward``."""
+    """The model; ``weights`` defaults to ``start(cell, shape)``, ``options`` go to the cell's ``forward``."""
     from minirnn.bench.scan import Model, mean_squared_error
 
     forward = module(cell).forward

@@ -40,7 +40,7 @@ def best_jax(ms: Mapping[str, float]) -> str | None:
 
 
 def ratios(ms: Mapping[str, float]) -> dict[str, float]:
-    """minirnn / each other library, and / the best of those on JAX.
+    """From milliseconds: minirnn / each other library, and / the best of those on JAX.
 
     >>> ratios({"minirnn": 1.0, "torch": 0.5, "flax": 4.0, "haiku": 2.0})
     {'torch': 2.0, 'flax': 0.25, 'haiku': 0.5, 'best jax': 0.5}

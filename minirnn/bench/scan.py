@@ -64,9 +64,7 @@ class Model:
     batch_major: bool = False
 
 
-def run(
-    model: Model, measure: str, batches: Batches, devices: int = 1, options: dict[str, Any] | None = None
-) -> Run:
+def run(model: Model, measure: str, batches: Batches, devices: int = 1, options: dict[str, Any] | None = None) -> Run:
     """A run of one pass over the minibatches.
 
     Args:
@@ -113,8 +111,9 @@ def run(
 
     xs = batches.xs.swapaxes(1, 2) if model.batch_major else batches.xs
     whole = PartitionSpec()
-    shares = (PartitionSpec(None, "data") if model.batch_major else PartitionSpec(None, None, "data")), PartitionSpec(
-        None, "data"
+    shares = (
+        (PartitionSpec(None, "data") if model.batch_major else PartitionSpec(None, None, "data")),
+        PartitionSpec(None, "data"),
     )
     if devices > 1:
         all_steps = jax.shard_map(

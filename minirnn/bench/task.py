@@ -1,7 +1,7 @@
 """The task that every library runs: one recurrent layer with a dense head, on the same minibatches.
 
-The layer reads the whole sequence, the output of its last step goes through a dense layer to one number, the loss is the
-mean squared error. float32 throughout, the input product included for everyone. Three passes of it are timed:
+The layer reads the whole sequence, the output of its last step goes through a dense layer to one number, the loss is
+the mean squared error. float32 throughout, the input product included for everyone. Three passes of it are timed:
 
   forward            the loss of one minibatch
   forward_backward   and its gradient with respect to all parameters
@@ -22,6 +22,7 @@ Shape = tuple[int, int, int, int]  # (B, T, D, H)
 
 CELLS = ("lstm", "gru", "rnn")
 PASSES = ("forward", "forward_backward", "train_step")
+MEASURES = (*PASSES, "step", "compile", "growth", "memory", "fit")
 LEARNING_RATE = 1e-3
 # (B, T, D, H): middling; wide; weather by the hour; tiny, where dispatch counts; one long sequence; a language model's;
 # a large batch of short sequences; a few long ones.
