@@ -7,9 +7,10 @@ Dimension letters: T time steps, B batch, D input size, H hidden size.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from minirnn.bench.task import LEARNING_RATE, Batches, Run, Shape
@@ -65,23 +66,31 @@ def _passes(modules: Any, measure: str, pairs: list) -> Callable[[int], float]:
     optimizer = torch.optim.Adam(modules.parameters(), lr=LEARNING_RATE, fused=True)
 
     def passes(threads: int) -> float:
-        before = torch.get_num_threads()
-        torch.set_num_threads(threads)
-        try:
-            with torch.inference_mode(measure == "forward"):
-                for xs, ys in pairs:
-                    optimizer.zero_grad(set_to_none=True)
-                    hs, _ = modules["layer"](xs)  # (T, B, H)
-                    loss = torch.nn.functional.mse_loss(modules["head"](hs[-1]), ys)
-                    if measure != "forward":
-                        loss.backward()
-                    if measure == "train_step":
-                        optimizer.step()
+        with on_threads(threads), torch.inference_mode(measure == "forward"):
+            for xs, ys in pairs:
+                optimizer.zero_grad(set_to_none=True)
+                hs, _ = modules["layer"](xs)  # (T, B, H)
+                loss = torch.nn.functional.mse_loss(modules["head"](hs[-1]), ys)
+                if measure != "forward":
+                    loss.backward()
+                if measure == "train_step":
+                    optimizer.step()
             return float(loss.item())  # the only place where a GPU is waited for
-        finally:
-            torch.set_num_threads(before)
 
     return passes
+
+
+@contextlib.contextmanager
+def on_threads(count: int) -> Iterator[None]:
+    """PyTorch on so many threads; afterwards on as many as before."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _fastest(passes: Callable[[int], float], settings: list[int]) -> int:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from minirnn.bench import own, peers
+from minirnn.bench import own, peers, pytorch
 from minirnn.bench.compare import reason
 from minirnn.bench.measure import interleaved, medians, spreads
 from minirnn.bench.ratios import AS_USED, OWN, best_jax, ratios
@@ -32,9 +32,10 @@ def rows(cell: str, names: Sequence[str], rounds: int = 10, warmup: int = 1, cou
     failed: dict[str, str] = {}
     for name in (OWN, READABLE, *names):
         try:
-            step = BUILDERS[name](cell, D, H)
-            step(xs[1], step(xs[0], None)[1])
-            runs[name] = _run(step, xs)
+            call = _run(BUILDERS[name](cell, D, H), xs)
+            # A single step is too little for several threads to share.
+            runs[name] = pytorch.on_threads(1)(call) if name == "torch" else call
+            runs[name]()
         except Exception as error:
             if name in (OWN, READABLE):
                 raise

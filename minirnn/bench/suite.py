@@ -47,9 +47,7 @@ def jobs(
     if passes:
         for cell, of_cell in names.items():
             for shape in shapes:
-                rows = partial(
-                    compare.rows, cell, shape, of_cell, passes, comparisons, rounds=many, seconds=seconds
-                )
+                rows = partial(compare.rows, cell, shape, of_cell, passes, comparisons, rounds=many, seconds=seconds)
                 found.append(Job(f"{cell} {','.join(map(str, shape))}", rows))
     for cell in names:
         if "step" in measures:
