@@ -43,8 +43,13 @@ def test_the_command_makes_each_core_a_device():
 def test_the_figure_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     rows = [
         {
-            **{"cell": "lstm", "shape": [4, 6, 3, 5], "measure": "train_step", "comparison": "as used"},
-            **{"ms": {"minirnn": 1.0, "torch": 2.0}, "ratio": {"torch": 0.5}, "devices": {"minirnn": 1, "torch": 1}},
+            "cell": "lstm",
+            "shape": [4, 6, 3, 5],
+            "measure": "train_step",
+            "comparison": "as used",
+            "ms": {"minirnn": 1.0, "torch": 2.0},
+            "ratio": {"torch": 0.5},
+            "devices": {"minirnn": 1, "torch": 1},
         }
     ]
     result = {"machine": {}, "rows": rows, "geometric_means": ratios.geometric_means(rows), "targets": []}
