@@ -48,8 +48,14 @@ def speed_figure(result: Mapping[str, Any], measure: str = "train_step") -> Figu
     for line, comparison in zip(panels, comparisons):
         for axes, cell in zip(line, cells):
             chosen = [row for row in rows if row["cell"] == cell and row["comparison"] == comparison]
-            shown |= _panel(axes, chosen, shapes, _means(result, measure, comparison, cell), limits)
+            if not chosen:  # this cell was not compared so
+                axes.set_visible(False)
+                continue
+            means = _means(result, measure, comparison, cell)
+            shown |= _panel(axes, chosen, shapes, means, limits)
             axes.set_title(f"{cell.upper()}, {comparison}", loc="left", fontsize=10)
+            told = [f"{means[name]:.2f} of {name}" for name in ("best jax", "torch") if name in means]
+            axes.set_title(f"mean {', '.join(told)}" if told else "", loc="right", fontsize=8, color="#444444")
     for axes in panels[-1]:
         axes.set_xlabel("minirnn's time / the other's", fontsize=9)
     what = {"train_step": "One train step", "forward_backward": "Loss and gradient", "forward": "One forward pass"}
