@@ -125,22 +125,33 @@ def test_what_the_sizes_of_a_run_mean(monkeypatch, capsys):
     everybody = ["torch", "flax"]
     all_three = {"lstm": everybody, "gru": everybody, "rnn": everybody}
     for option, expected in {
-        "--quick": (all_three, task.QUICK_SHAPES, ["train_step"], ("as used",), None),
-        "--json": (all_three, task.SHAPES, ["train_step"], ratios.COMPARISONS, None),
-        "--full": (all_three | {"rnn": ["torch"]}, task.SHAPES, list(task.MEASURES), ratios.COMPARISONS, None),
+        "--quick": (all_three, task.QUICK_SHAPES, ["train_step"], ("as used",), None, None),
+        "--json": (all_three, task.SHAPES, ["train_step"], ratios.COMPARISONS, None, None),
+        "--full": (
+            all_three | {"rnn": ["torch"]},
+            task.SHAPES,
+            list(task.MEASURES),
+            ratios.COMPARISONS,
+            None,
+            task.SHAPES[:2],
+        ),
     }.items():
         bench.run(parse(option))
         assert seen["arguments"] == expected, option
 
 
 def test_the_parts_of_a_run():
-    names = {"lstm": ["torch"], "rnn": []}
+    names = {"lstm": ["torch", "flax"], "rnn": ["torch"]}
     parts = suite.jobs(names, [SHAPE, (1, 2, 3, 4)], task.MEASURES)
     assert [part.label for part in parts] == [
         *("lstm 4,6,3,5", "lstm 1,2,3,4", "rnn 4,6,3,5", "rnn 1,2,3,4"),
         *("step lstm", "compile lstm", "step rnn", "compile rnn", "growth", "memory", "fit"),
     ]
     assert [part.label for part in suite.jobs(names, [SHAPE], ["fit"])] == ["fit"]
+    parts = suite.jobs(names, [SHAPE, (1, 2, 3, 4)], ["forward", "train_step"], single=[SHAPE])
+    assert [part.rows.args[3] for part in parts] == [["forward", "train_step"], ["train_step"]] * 2
+    parts = suite.jobs(names, [SHAPE, (1, 2, 3, 4)], ["forward"], single=[SHAPE])
+    assert [part.label for part in parts] == ["lstm 4,6,3,5", "rnn 4,6,3,5"]
 
 
 def test_peers(monkeypatch):

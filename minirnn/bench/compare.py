@@ -33,7 +33,7 @@ def rows(
     comparisons: Sequence[str] = COMPARISONS,
     rounds: int = 10,
     warmup: int = 1,
-    seconds: float = 0.05,
+    seconds: float = 0.04,
     available: int | None = None,
 ) -> list[dict]:
     """The rows of one cell and shape, one for each measure and comparison.

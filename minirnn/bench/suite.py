@@ -27,7 +27,7 @@ def jobs(
     measures: Sequence[str],
     comparisons: Sequence[str] = COMPARISONS,
     rounds: int | None = None,
-    seconds: float = 0.05,
+    single: Sequence[Shape] | None = None,
 ) -> list[Job]:
     """The parts of a run, for ``run``.
 
@@ -37,17 +37,16 @@ def jobs(
       measures: of ``task.MEASURES``.
       comparisons: of ``ratios.COMPARISONS``, for the train step.
       rounds: timed calls of each; None: 10, of a compilation 3, and one whole training.
-      seconds: about how long one call of a train step takes.
+      single: of the shapes, those for forward and forward_backward; None: all.
     """
     many, few, one = (rounds or usual for usual in (10, 3, 1))
     everybody = list(dict.fromkeys(name for of in names.values() for name in of))
-    passes = [measure for measure in PASSES if measure in measures]
-
     found = []
-    if passes:
-        for cell, of_cell in names.items():
-            for shape in shapes:
-                rows = partial(compare.rows, cell, shape, of_cell, passes, comparisons, rounds=many, seconds=seconds)
+    for cell, of_cell in names.items():
+        for shape in shapes:
+            passes = [m for m in PASSES if m in measures and (m == "train_step" or single is None or shape in single)]
+            if passes:
+                rows = partial(compare.rows, cell, shape, of_cell, passes, comparisons, many)
                 found.append(Job(f"{cell} {','.join(map(str, shape))}", rows))
     for cell in names:
         if "step" in measures:

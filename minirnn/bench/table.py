@@ -92,7 +92,7 @@ def _growth(rows: Sequence[Mapping]) -> list[str]:
                 _ms(ms),
                 _ms(1e3 * ms / row["shape"][1]),
                 _ms(row["compile_ms"][OWN]),
-                _ms(row["mib"][OWN]),
+                _ms(row["mib"][OWN]) if OWN in row["mib"] else "-",
             ]
         )
     quicker = [

@@ -67,7 +67,11 @@ def add_parser(subparsers) -> None:
     )
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--quick", action="store_true", help="two small shapes, as used")
-    size.add_argument("--full", action="store_true", help="every measure, and a summary; the rnn beside PyTorch only")
+    size.add_argument(
+        "--full",
+        action="store_true",
+        help="every measure and a summary; single passes at two shapes, the rnn beside PyTorch only",
+    )
     parser.add_argument("--figure", metavar="FILE", help="draw the ratios of the train step: a .png, .svg or .pdf")
     parser.add_argument("--json", action="store_true", help="print the result as JSON, and nothing else")
     parser.set_defaults(run=run)
@@ -111,6 +115,7 @@ def run(arguments: argparse.Namespace) -> int:
         measures,
         (suite.COMPARISONS[-1],) if arguments.quick else suite.COMPARISONS,
         arguments.rounds,
+        task.SHAPES[:2] if arguments.full and shapes is None else None,
     )
     result = suite.run(_with_bar(parts), names)
     print(json.dumps(result, indent=2) if arguments.json else table.render(result, summary=arguments.full))
