@@ -164,7 +164,7 @@ def by_haiku(layer, arrays, activation):
 
 
 def keras_layer(layer, activation="tanh"):
-    keras = bench_peers._keras_on_jax()
+    keras = bench_peers.keras_on_jax()
     options = {"reset_after": layer == "GRU"} if layer.startswith("GRU") else {"activation": activation}
     return getattr(keras.layers, layer.split()[0])(H, return_sequences=True, dtype="float32", **options)
 
@@ -262,7 +262,7 @@ def flax_stack(cell):
 
 
 def keras_stack(cell):
-    keras = bench_peers._keras_on_jax()
+    keras = bench_peers.keras_on_jax()
     name = {"rnn": "SimpleRNN", "lstm": "LSTM", "gru": "GRU"}[cell]
     modules = [keras.layers.Bidirectional(keras_layer(name), dtype="float32") for _ in range(3)]
     for module, size in zip(modules, (D, 2 * H, 2 * H)):

@@ -1,14 +1,14 @@
-"""The comparison with other libraries: what each one trains, how the times are taken, the table, the options."""
+"""The comparison with other libraries: what each one trains, who runs how, how the times are taken, the rows."""
 
-import argparse
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 from minirnn import convert
-from minirnn.bench import measure, own, peers, table, task
-from minirnn.cli import UsageError, bench, main
+from minirnn.bench import compare, devices, measure, own, peers, pytorch, scan, task
 
 SHAPE = (4, 6, 3, 5)  # B, T, D, H
 
@@ -18,10 +18,11 @@ def batches():
     return task.make_batches(SHAPE, count=3)
 
 
-def needs(name: str) -> None:
+def needs(*names: str) -> None:
     # Not importorskip: Keras must not be imported before its builder has chosen the backend.
-    if name not in peers.installed():
-        pytest.skip(f"{name} is not installed")
+    for name in names:
+        if name not in peers.installed():
+            pytest.skip(f"{name} is not installed")
 
 
 def expected_parameters(name: str, cell: str) -> int:
@@ -48,14 +49,21 @@ def test_batches_are_the_same_numbers_every_time(batches):
     np.testing.assert_array_equal(batches.ys[2, 1, 0], batches.xs[2, -1, 1].mean())
 
 
-@pytest.mark.parametrize("shape", table.SHAPES)
+@pytest.mark.parametrize("shape", task.SHAPES)
 def test_minibatches_are_few_at_large_shapes(shape):
-    assert 4 <= task.minibatches(shape) <= 64
+    assert 2 <= task.minibatches(shape, 0.05) <= task.minibatches(shape, 0.1) <= 64
+
+
+def run_of(name: str, cell: str, measure: str, batches: task.Batches) -> task.Run:
+    if name == "torch":
+        return pytorch.run(pytorch.build(cell, SHAPE), measure, batches)
+    model = own.build(cell, SHAPE) if name == "minirnn" else peers.BUILDERS[name](cell, SHAPE)
+    return scan.run(model, measure, batches)
 
 
 @pytest.mark.parametrize("cell", task.CELLS)
 def test_minirnn_trains_all_its_parameters(cell, batches):
-    check_training(own.build(cell, SHAPE, raised(batches)), "minirnn", cell)
+    check_training("minirnn", cell, batches)
 
 
 @pytest.mark.peers
@@ -63,15 +71,12 @@ def test_minirnn_trains_all_its_parameters(cell, batches):
 @pytest.mark.parametrize("name", peers.PEERS)
 def test_peer_trains_all_its_parameters(name, cell, batches):
     needs(name)
-    check_training(peers.build(name, cell, SHAPE, raised(batches)), name, cell)
+    check_training(name, cell, batches)
 
 
-def raised(batches: task.Batches) -> task.Batches:
-    """Targets one higher: far enough from every initial prediction that some hundred steps must show."""
-    return batches._replace(ys=batches.ys + 1)
-
-
-def check_training(run: task.TrainRun, name: str, cell: str) -> None:
+def check_training(name: str, cell: str, batches: task.Batches) -> None:
+    # Targets one higher: far enough from every initial prediction that some hundred steps must show.
+    run = run_of(name, cell, "train_step", batches._replace(ys=batches.ys + 1))
     assert run.parameters == expected_parameters(name, cell)
     losses = [run() for _ in range(40)]
     assert all(isinstance(loss, float) and np.isfinite(loss) for loss in losses)
@@ -87,10 +92,10 @@ def test_torch_computes_the_same_loss_from_the_same_weights(cell):
     layer = start.layer._replace(b=np.linspace(-0.5, 0.5, start.layer.b.size, dtype=np.float32))
     if cell == "gru":
         layer = layer._replace(b_hn=np.linspace(-0.3, 0.4, layer.b_hn.size, dtype=np.float32))
-    ours = own.build(cell, SHAPE, one, start._replace(layer=layer))
-    theirs = peers.build("torch", cell, SHAPE, one)
-    load_into_torch(torch, theirs.model, layer, start)
-    assert theirs() == pytest.approx(ours(), rel=1e-5)
+    ours = scan.run(own.build(cell, SHAPE, start._replace(layer=layer)), "train_step", one)
+    model = pytorch.build(cell, SHAPE)
+    load_into_torch(torch, model.modules, layer, start)
+    assert pytorch.run(model, "train_step", one)() == pytest.approx(ours(), rel=1e-5)
 
 
 def load_into_torch(torch, model, layer, start) -> None:
@@ -104,15 +109,31 @@ def load_into_torch(torch, model, layer, start) -> None:
 def test_torch_keeps_the_callers_threads_and_random_numbers(batches):
     torch = pytest.importorskip("torch")
     threads, state = torch.get_num_threads(), torch.random.get_rng_state()
-    peers.build("torch", "lstm", SHAPE, batches)()
+    run_of("torch", "lstm", "train_step", batches)()
     assert torch.get_num_threads() == threads
     assert torch.equal(torch.random.get_rng_state(), state)
 
 
-def test_jax_peers_and_minirnn_do_not_touch_the_minibatches(batches):
+@pytest.mark.parametrize("name", ["minirnn", pytest.param("torch", marks=pytest.mark.peers)])
+def test_passes_without_an_update_change_nothing_and_agree(name, batches):
+    if name == "torch":
+        needs(name)
+    forward, both, trained = (run_of(name, "gru", measure, batches) for measure in task.PASSES)
+    first = forward()
+    assert forward() == first == pytest.approx(both())
+    assert both() == pytest.approx(first)
+    assert trained() != pytest.approx(first)  # the last minibatch after two updates
+
+
+def test_a_run_does_not_touch_the_minibatches(batches):
     before = batches.xs.copy()
-    own.build("gru", SHAPE, batches)()
+    run_of("minirnn", "gru", "train_step", batches)()
     np.testing.assert_array_equal(batches.xs, before)
+
+
+def test_a_batch_that_cannot_be_shared_equally_is_refused(batches):
+    with pytest.raises(ValueError, match="3 devices cannot share a batch of 4"):
+        scan.run(own.build("rnn", SHAPE), "train_step", batches, devices=3)
 
 
 # ---------------------------------------------------------------- the times
@@ -153,11 +174,6 @@ def test_interleaved_leaves_garbage_collection_as_it_was_when_a_run_fails():
     assert gc.isenabled()
 
 
-def test_geometric_mean():
-    assert measure.geometric_mean([2.0, 8.0]) == pytest.approx(4.0)
-    assert np.isnan(measure.geometric_mean([]))
-
-
 def test_machine_is_complete_and_plain_json():
     description = json.loads(json.dumps(measure.machine({"torch": "9.9"})))
     assert {"jax", "jaxlib", "numpy", "torch"} <= set(description["versions"])
@@ -166,154 +182,8 @@ def test_machine_is_complete_and_plain_json():
     assert {"processor", "memory_gib", "os", "python", "xla_flags", "torch_threads"} <= set(description)
 
 
-# ---------------------------------------------------------------- the table
-
-
-def check_form(result: dict, names: set[str]) -> None:
-    assert json.loads(json.dumps(result)) == result
-    assert set(result) == {"machine", "rows", "geometric_mean"}
-    for row in result["rows"]:
-        assert {"cell", "shape", "measure", "ms", "ratio", "spread"} <= set(row)
-        assert row["measure"] == "train_step"
-        assert set(row["ms"]) == names
-        assert all(value > 0 for value in row["ms"].values())
-        for name in names - {"minirnn"}:
-            assert row["ratio"][name] == pytest.approx(row["ms"]["minirnn"] / row["ms"][name])
-
-
-def test_run_without_peers():
-    result = table.run(["rnn", "lstm"], [SHAPE], [], rounds=2, warmup=0, count=2)
-    check_form(result, {"minirnn"})
-    assert [(row["cell"], row["shape"], row["minibatches"]) for row in result["rows"]] == [
-        ("rnn", [4, 6, 3, 5], 2),
-        ("lstm", [4, 6, 3, 5], 2),
-    ]
-
-
-@pytest.mark.peers
-def test_run_with_a_peer():
-    needs("equinox")
-    result = table.run(["gru"], [SHAPE, (2, 3, 1, 2)], ["equinox"], rounds=2, warmup=0, count=2)
-    check_form(result, {"minirnn", "equinox"})
-    ratios = [row["ratio"]["equinox"] for row in result["rows"]]
-    assert result["geometric_mean"]["gru"]["equinox"] == pytest.approx(measure.geometric_mean(ratios))
-
-
-def test_a_peer_that_fails_costs_only_its_own_column(monkeypatch):
-    def broken(cell, shape, batches):
-        raise TypeError("does not go with this version\nand a second line")
-
-    monkeypatch.setitem(peers.BUILDERS, "torch", broken)
-    result = table.run(["rnn"], [SHAPE], ["torch"], rounds=1, warmup=0, count=1)
-    assert result["rows"][0]["failed"] == {"torch": "TypeError: does not go with this version"}
-    assert result["geometric_mean"] == {"rnn": {}}
-    assert "torch (rnn): TypeError: does not go with this version" in table.render(result)
-
-
-def test_minirnns_own_failure_is_not_hidden(monkeypatch):
-    monkeypatch.setattr(own, "build", lambda *_: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        table.run(["rnn"], [SHAPE], [], rounds=1)
-
-
-def row(cell, shape, ms, **extra):
-    return {"cell": cell, "shape": shape, "measure": "train_step", "ms": ms, **extra}
-
-
-def test_render():
-    result = {
-        "machine": {"processor": "A Processor", "cores": 2, "versions": {"jax": "0.10.2"}, "python": "3.11.9"},
-        "rows": [
-            row(
-                "lstm", [32, 100, 16, 64], {"minirnn": 2.0, "torch": 4.0, "flax": 5.0}, notes={"flax": "one bias less"}
-            ),
-            row("lstm", [32, 24, 1, 32], {"minirnn": 0.342, "torch": 0.1710}),
-            row("gru", [1, 1000, 16, 128], {"minirnn": 110.2, "flax": 55.1}, notes={"flax": "one bias less"}),
-        ],
-        "geometric_mean": {"lstm": {"torch": 1.0, "flax": 0.4}, "gru": {"flax": 2.0}},
-    }
-    expected = """\
-Train step (forward, backward, Adam; float32), ms: median over rounds.
-In parentheses: minirnn's time divided by that library's; below 1, minirnn is faster.
-
-lstm (B, T, D, H)  minirnn         torch         flax
-32, 100, 16, 64       2.00   4.00 (0.50)  5.00 (0.40)
-32, 24, 1, 32        0.342  0.171 (2.00)            -
-geometric mean                    (1.00)       (0.40)
-
-gru (B, T, D, H)  minirnn  torch         flax
-1, 1000, 16, 128      110      -  55.1 (2.00)
-geometric mean                 -       (2.00)
-
-Notes:
-  flax (lstm, gru): one bias less
-
-A Processor, 2 cores
-Python 3.11.9, jax 0.10.2"""
-    assert table.render(result) == expected
-
-
-# ---------------------------------------------------------------- the command
-
-
-def parse(*options: str) -> argparse.Namespace:
-    parser = argparse.ArgumentParser()
-    bench.add_parser(parser.add_subparsers())
-    return parser.parse_args(["bench", *options])
-
-
-def test_command_prints_json_and_nothing_else_to_stdout(capsys):
-    options = parse("--cells", "rnn", "--shapes", "2,3,1,2", "--peers", "none", "--rounds", "1", "--json")
-    assert options.run(options) == 0
-    out, err = capsys.readouterr()
-    check_form(json.loads(out), {"minirnn"})
-    assert "rnn 2,3,1,2" in err
-
-
-def test_command_prints_the_table(capsys):
-    options = parse("--cells", "rnn", "--shapes", "2,3,1,2", "--peers", "none", "--rounds", "1")
-    assert bench.run(options) == 0
-    assert "rnn (B, T, D, H)" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("text", ["", "32,100,16", "32,100,16,64,1", "32,100,16,0", "a,b,c,d", "1,2,3,4;", "1.5,2,3,4"])
-def test_bad_shapes_are_refused_in_one_line(text):
-    with pytest.raises(UsageError, match="--shapes: expected four whole numbers") as error:
-        bench.parse_shapes(text)
-    assert "\n" not in str(error.value)
-
-
-def test_shapes():
-    assert bench.parse_shapes("32,100,16,64;64, 96,7,128;32,100,16,64") == [(32, 100, 16, 64), (64, 96, 7, 128)]
-
-
-def test_cells():
-    assert bench.parse_cells("gru, lstm,gru") == ["gru", "lstm"]
-    with pytest.raises(UsageError, match=r"--cells: expected names out of lstm, gru, rnn, .* got 'gnu'"):
-        bench.parse_cells("lstm,gnu")
-
-
-def test_peers(monkeypatch):
-    monkeypatch.setattr(peers, "installed", lambda: {"torch": "2.6", "keras": "3.8"})
-    assert bench.parse_peers("all") == (["torch", "keras"], ["flax", "equinox", "haiku"])
-    assert bench.parse_peers("none") == ([], [])
-    assert bench.parse_peers("keras, torch") == (["keras", "torch"], [])
-    with pytest.raises(UsageError, match=r'not installed: flax; install with pip install "minirnn\[peers\]"'):
-        bench.parse_peers("torch,flax")
-    with pytest.raises(UsageError, match=r"--peers: expected names out of .* got 'tensorflow'"):
-        bench.parse_peers("tensorflow")
-    with pytest.raises(UsageError, match="stand alone"):
-        bench.parse_peers("all,torch")
-
-
-def test_missing_peers_are_named_on_stderr(monkeypatch, capsys):
-    monkeypatch.setattr(peers, "installed", dict)
-    bench.run(parse("--cells", "rnn", "--shapes", "2,3,1,2", "--rounds", "1"))
-    assert "not installed, left out: torch, flax, equinox, haiku, keras" in capsys.readouterr().err
-
-
 def test_a_busy_machine_is_said(monkeypatch):
-    monkeypatch.setattr(measure, "_cores", lambda: 2)
+    monkeypatch.setattr(measure, "cores", lambda: 2)
     monkeypatch.setattr("os.getloadavg", lambda: (1.9, 0.0, 0.0), raising=False)
     assert measure.busy() == "other programs keep this machine busy (load 1.9 on 2 cores)"
     monkeypatch.setattr("os.getloadavg", lambda: (0.1, 0.0, 0.0), raising=False)
@@ -321,9 +191,6 @@ def test_a_busy_machine_is_said(monkeypatch):
 
 
 def test_installed_imports_nothing():
-    import subprocess
-    import sys
-
     code = (
         "import sys, minirnn.bench.peers as peers; peers.installed();"
         "print([n for n in (*peers.PEERS, 'jax') if n in sys.modules])"
@@ -332,39 +199,116 @@ def test_installed_imports_nothing():
     assert result.stdout.strip() == "[]"
 
 
-# ---------------------------------------------------------------- the NumPy half
+# ---------------------------------------------------------------- who runs how
+
+
+def test_the_three_comparisons(monkeypatch):
+    monkeypatch.setattr(compare, "devices_for", lambda shape, available: 2)
+    monkeypatch.setattr(own, "compiler_options", lambda: {"some": 1})
+    names = ["minirnn", "torch", "flax"]
+
+    def keys(comparison, B=6, available=4):
+        return {key.name: key[1:] for key in compare.keys_of(comparison, (B, 9, 9, 9), names, available)}
+
+    assert keys("one device") == {"minirnn": (1, True), "torch": (1, False), "flax": (1, True)}
+    assert keys("same mesh") == {"minirnn": (3, True), "flax": (3, True)}  # 4 devices cannot share 6 equally
+    assert keys("same mesh", B=1) == {"minirnn": (1, True), "flax": (1, True)}
+    assert keys("as used") == {"minirnn": (2, True), "torch": (1, False), "flax": (1, False)}
+    monkeypatch.setattr(own, "compiler_options", dict)  # on a platform without options there is nothing to tell apart
+    assert keys("one device")["flax"] == keys("as used")["flax"] == (1, False)
+
+
+@pytest.mark.parametrize("shape", task.SHAPES)
+def test_the_default_number_of_devices_divides_the_batch(shape):
+    assert devices.devices_for(shape, 1) == 1
+    assert shape[0] % devices.devices_for(shape, 2) == 0
+
+
+def rows_of(*arguments, **options) -> list[dict]:
+    return compare.rows(*arguments, **{"rounds": 2, "warmup": 0, "seconds": 1e-6} | options)
+
+
+def check_rows(rows: list[dict], names: set[str]) -> None:
+    assert json.loads(json.dumps(rows)) == rows
+    for row in rows:
+        assert {"cell", "shape", "measure", "comparison", "ms", "ratio", "spread", "devices", "rounds"} <= set(row)
+        assert set(row["ms"]) == (names - {"torch"} if row["comparison"] == "same mesh" else names)
+        assert all(value > 0 for value in row["ms"].values())
+        for name in set(row["ms"]) - {"minirnn"}:
+            assert row["ratio"][name] == pytest.approx(row["ms"]["minirnn"] / row["ms"][name])
+
+
+def test_rows_without_peers():
+    rows = rows_of("rnn", SHAPE, [], ("forward", "train_step"), available=1)
+    check_rows(rows, {"minirnn"})
+    assert [(row["measure"], row["comparison"], row["minibatches"]) for row in rows] == [
+        ("forward", "one device", 2),
+        ("train_step", "one device", 2),
+        ("train_step", "as used", 2),
+    ]
+
+
+ON_TWO_DEVICES = """
+import json, sys, jax
+jax.config.update("jax_num_cpu_devices", 2)
+from minirnn.bench import compare, own, peers, scan, task
+shape = (4, 6, 3, 5)
+batches = task.make_batches(shape, 3)
+models = {"minirnn": own.build("gru", shape), "keras": peers.BUILDERS["keras"]("gru", shape)}
+losses = {}
+for name, model in models.items():
+    for devices in (1, 2):
+        run = scan.run(model, "train_step", batches, devices)
+        losses[f"{name} {devices}"] = [run() for _ in range(3)]
+compare.devices_for = lambda shape, available: available
+rows = compare.rows("lstm", shape, ["torch", "equinox"], rounds=2, warmup=0, seconds=1e-6)
+print(json.dumps({"losses": losses, "rows": rows}))
+"""
 
 
 @pytest.mark.peers
-@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
-def test_the_numpy_half_is_timed_on_the_same_work_as_torch(cell):
-    pytest.importorskip("torch")
-    from minirnn.bench import numpy_half
+def test_on_two_devices_all_comparisons_run_and_train_the_same_weights():
+    needs("torch", "equinox", "keras")
+    done = subprocess.run([sys.executable, "-c", ON_TWO_DEVICES], capture_output=True, text=True, check=True)
+    result = json.loads(done.stdout)
+    for name in ("minirnn", "keras"):
+        losses = [result["losses"][f"{name} {count}"] for count in (1, 2)]
+        np.testing.assert_allclose(*losses, rtol=1e-5)
+        assert losses[0][2] != losses[0][0]
+    check_rows(result["rows"], {"minirnn", "torch", "equinox"})
+    assert {row["comparison"]: row["devices"] for row in result["rows"]} == {
+        "one device": {"minirnn": 1, "torch": 1, "equinox": 1},
+        "same mesh": {"minirnn": 2, "equinox": 2},
+        "as used": {"minirnn": 2, "torch": 1, "equinox": 1},
+    }
+    one, mesh, used = result["rows"]
+    assert used["ms"]["minirnn"] == mesh["ms"]["minirnn"] != one["ms"]["minirnn"]  # timed once, used twice
+    assert [row["best_jax"] for row in result["rows"]] == ["equinox"] * 3
+    assert not any(row["failed"] for row in result["rows"])
 
-    runs = numpy_half.passes(cell, (3, 5, 2, 4), torch=True)
-    _, dxs, _ = runs["minirnn"]()
-    np.testing.assert_allclose(dxs, runs["torch"]().numpy(), rtol=1e-4, atol=1e-6)
+
+@pytest.mark.parametrize("name", ["torch", "flax"])
+def test_a_peer_that_fails_costs_only_its_own_column(name, monkeypatch):
+    def broken(cell, shape):
+        raise TypeError("does not go with this version\nand a second line")
+
+    monkeypatch.setattr(pytorch, "build", broken)
+    monkeypatch.setitem(peers.BUILDERS, "flax", broken)
+    rows = rows_of("rnn", SHAPE, [name], available=1)
+    assert [row["failed"] for row in rows] == [{name: "TypeError: does not go with this version"}] * 2
+    check_rows(rows, {"minirnn"})
 
 
-def test_the_command_times_the_numpy_half(capsys):
-    assert (
-        main(
-            [
-                "bench",
-                "--half",
-                "readable",
-                "--cells",
-                "lstm",
-                "--shapes",
-                "2,3,1,4",
-                "--peers",
-                "none",
-                "--rounds",
-                "1",
-            ]
-        )
-        == 0
+def test_a_peer_that_does_not_compile_costs_only_its_own_column(monkeypatch):
+    monkeypatch.setitem(
+        peers.BUILDERS, "flax", lambda cell, shape: scan.Model(lambda params, xs, ys: xs @ params, np.ones(99))
     )
-    out = capsys.readouterr().out
-    assert "forward and backward pass of minirnn.readable" in out
-    assert "2, 3, 1, 4" in out
+    rows = rows_of("rnn", SHAPE, ["flax"], available=1)
+    assert [list(row["failed"]) for row in rows] == [["flax"]] * 2
+    check_rows(rows, {"minirnn"})
+
+
+def test_minirnns_own_failure_is_not_hidden(monkeypatch):
+    monkeypatch.setattr(own, "build", lambda *_: scan.Model(lambda params, xs, ys: 1 / 0, np.ones(1)))
+    with pytest.raises(ZeroDivisionError):
+        rows_of("rnn", SHAPE, [])

@@ -44,7 +44,7 @@ ABOVE = {
     "data": GROUND,
     "models": GROUND | {"data", "fast", "readable"},
     "inspect": GROUND | {"data", "fast", "readable"},
-    "bench": GROUND | {"convert", "fast", "readable"},
+    "bench": GROUND | {"convert", "fast", "readable", "models"},  # models: a script that trains as a user does
     "cli": GROUND | {"data", "models", "inspect", "bench", "fast"},
 }
 

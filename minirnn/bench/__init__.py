@@ -1,5 +1,6 @@
-"""Train steps of minirnn beside those of other installed libraries: the same task, interleaved in one run.
+"""minirnn measured beside other installed libraries: the same task, interleaved in one run.
 
-``task`` is what everybody runs, ``own`` and ``peers`` run it, ``measure`` takes the times, ``table`` puts them side by
-side. ``minirnn bench`` is the command. Importing this package loads neither JAX nor any of the peers.
+``task`` is what everybody runs; ``own``, ``peers`` and ``pytorch`` say how; ``compare``, ``streaming``, ``compiling``
+and ``fitting`` give rows; ``suite`` puts them together, ``ratios`` and ``targets`` judge them, ``table`` prints them.
+``minirnn bench`` is the command. Importing this package loads neither JAX nor any of the peers.
 """

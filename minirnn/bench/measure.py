@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import datetime
 import gc
 import importlib.metadata
-import math
 import os
 import platform
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
+from typing import TypeVar
+
+Name = TypeVar("Name", bound=Hashable)
 
 
 def interleaved(
-    runs: Mapping[str, Callable[[], object]],
+    runs: Mapping[Name, Callable[[], object]],
     rounds: int = 10,
     warmup: int = 2,
     clock: Callable[[], float] | None = None,
-) -> dict[str, list[float]]:
+) -> dict[Name, list[float]]:
     """Seconds of every run in every round; one round calls each run once.
 
     The machine's clock and its other work drift over seconds: taken in turns, all runs meet the same drift. The order
@@ -36,32 +39,36 @@ def interleaved(
     for run in runs.values():
         for _ in range(warmup):
             run()
-    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    seconds: dict[Name, list[float]] = {name: [] for name in runs}
     names = list(runs)
-    for round_number in range(rounds):
-        turn = round_number % max(len(names), 1)
-        order = names[turn:] + names[:turn]
-        # Garbage is collected between rounds, never inside a time.
-        gc.collect()
-        enabled = gc.isenabled()
-        gc.disable()
-        try:
+    # Garbage is collected between rounds, never inside a time. What is there now is not looked through again: five
+    # libraries hold so many objects that it would take longer than many a round.
+    enabled = gc.isenabled()
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        for round_number in range(rounds):
+            turn = round_number % max(len(names), 1)
+            order = names[turn:] + names[:turn]
             for name in order if round_number % 2 == 0 else reversed(order):
                 start = clock()
                 runs[name]()
                 seconds[name].append(clock() - start)
-        finally:
-            if enabled:
-                gc.enable()
+            gc.collect()
+    finally:
+        gc.unfreeze()
+        if enabled:
+            gc.enable()
     return seconds
 
 
-def medians(seconds: dict[str, list[float]]) -> dict[str, float]:
+def medians(seconds: Mapping[Name, list[float]]) -> dict[Name, float]:
     """Name -> median."""
     return {name: statistics.median(values) for name, values in seconds.items()}
 
 
-def spreads(seconds: dict[str, list[float]]) -> dict[str, tuple[float, float]]:
+def spreads(seconds: Mapping[Name, list[float]]) -> dict[Name, tuple[float, float]]:
     """Name -> the lower and upper quartile (both the value itself where there is only one)."""
     result = {}
     for name, values in seconds.items():
@@ -70,23 +77,15 @@ def spreads(seconds: dict[str, list[float]]) -> dict[str, tuple[float, float]]:
     return result
 
 
-def geometric_mean(values: Iterable[float]) -> float:
-    """The mean of ratios that does not depend on which side is the denominator.
-
-    >>> geometric_mean([0.5, 2.0])
-    1.0
-    """
-    logarithms = [math.log(value) for value in values]
-    return math.exp(sum(logarithms) / len(logarithms)) if logarithms else math.nan
-
-
 def machine(peers: dict[str, str] | None = None) -> dict:
-    """What a reader needs to judge the times: processor, memory, system, versions, devices, flags, load.
+    """What a reader needs to judge the times: date, processor, memory, system, versions, devices, flags, load.
 
     Args:
       peers: name -> version of the other libraries; None: those that are installed.
     """
     import jax
+
+    from minirnn.fast import platforms
 
     if peers is None:
         from minirnn.bench.peers import installed
@@ -94,13 +93,15 @@ def machine(peers: dict[str, str] | None = None) -> dict:
         peers = installed()
     torch = sys.modules.get("torch")  # asked only if it has run: importing it takes seconds
     return {
+        "date": datetime.date.today().isoformat(),
         "processor": _processor(),
-        "cores": _cores(),
+        "cores": cores(),
         "memory_gib": _memory_gib(),
         "os": platform.platform(),
         "python": platform.python_version(),
         "versions": {name: importlib.metadata.version(name) for name in ("jax", "jaxlib", "numpy", "optax")} | peers,
         "devices": [f"{device.platform}: {device.device_kind}" for device in jax.devices()],
+        "compiler_options": dict(platforms.compiler_options()),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
         "torch_threads": torch.get_num_threads() if torch else None,
         "load_average": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
@@ -111,8 +112,8 @@ def busy() -> str:
     """A sentence if other programs occupy more than a quarter of the cores (average of the last minute), else ""."""
     if not hasattr(os, "getloadavg"):
         return ""
-    load, cores = os.getloadavg()[0], _cores()
-    return f"other programs keep this machine busy (load {load:.1f} on {cores} cores)" if load > cores / 4 else ""
+    load, count = os.getloadavg()[0], cores()
+    return f"other programs keep this machine busy (load {load:.1f} on {count} cores)" if load > count / 4 else ""
 
 
 def _processor() -> str:
@@ -125,8 +126,8 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def _cores() -> int:
-    """Those that this process may use, which can be fewer than the machine has."""
+def cores() -> int:
+    """Processor cores that this process may use, which can be fewer than the machine has."""
     if hasattr(os, "sched_getaffinity"):  # Linux
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from minirnn.bench import measure
+from minirnn.bench.ratios import geometric_mean
 from minirnn.bench.task import Shape
 
 SHAPES: tuple[Shape, ...] = (
@@ -74,7 +75,7 @@ def run(
     means = {}
     if torch:
         for cell in dict.fromkeys(row["cell"] for row in rows):
-            means[cell] = measure.geometric_mean(row["ratio"] for row in rows if row["cell"] == cell)
+            means[cell] = geometric_mean(row["ratio"] for row in rows if row["cell"] == cell)
     return {"rows": rows, "geometric_means": means, "machine": measure.machine()}
 
 

@@ -6,11 +6,14 @@ Dimension letters: T time steps, B batch, D input size, H hidden size.
 from __future__ import annotations
 
 import importlib
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from minirnn.bench.task import Batches, Shape, TrainRun
+from minirnn.bench.task import Shape
+
+if TYPE_CHECKING:
+    from minirnn.bench.scan import Model
 
 
 class Start(NamedTuple):
@@ -25,23 +28,31 @@ def start(cell: str, shape: Shape, seed: int = 0) -> Start:
     """Fresh weights: the cell's own initialiser, and a head of variance 1/H."""
     _, _, D, H = shape
     rng = np.random.default_rng(seed)
-    layer = _module(cell).init(rng, D, H, np.float32)
+    layer = module(cell).init(rng, D, H, np.float32)
     W = rng.standard_normal((H, 1), dtype=np.float32) / np.sqrt(np.float32(H))
     return Start(layer, W, np.zeros(1, np.float32))
 
 
-def build(cell: str, shape: Shape, batches: Batches, weights: Start | None = None) -> TrainRun:
-    """A run of minirnn.fast on these minibatches; ``weights`` defaults to ``start(cell, shape)``."""
-    from minirnn.bench.scan import mean_squared_error, scan_train
+def build(cell: str, shape: Shape, weights: Start | None = None, **options: Any) -> Model:
+    """The model; ``weights`` defaults to ``start(cell, shape)``, ``options`` go to the cell's ``forward``."""
+    from minirnn.bench.scan import Model, mean_squared_error
 
-    module = _module(cell)
+    forward = module(cell).forward
 
     def loss(params: Start, xs, ys):
-        hs, _ = module.forward(params.layer, xs)  # (T, B, H)
+        hs, _ = forward(params.layer, xs, **options)  # (T, B, H)
         return mean_squared_error(hs[-1] @ params.W + params.b, ys)
 
-    return scan_train(loss, start(cell, shape) if weights is None else weights, batches)
+    return Model(loss, start(cell, shape) if weights is None else weights)
 
 
-def _module(cell: str):
+def module(cell: str):
+    """The cell's module in the JAX half."""
     return importlib.import_module(f"minirnn.fast.{cell}")
+
+
+def compiler_options() -> dict[str, Any]:
+    """What minirnn compiles its own functions with on this platform."""
+    from minirnn.fast import platforms
+
+    return dict(platforms.compiler_options())

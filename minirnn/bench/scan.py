@@ -1,59 +1,146 @@
-"""The training loop that all JAX libraries share: every step of a call inside one jitted scan over minibatches.
+"""The passes of all JAX libraries: every minibatch of a call inside one jitted scan, on one device or on a mesh.
 
 This is the fastest usual form: no Python and no dispatch between two steps; parameters and optimiser state are
-donated, so that no step allocates them anew. minirnn and its JAX peers differ in their ``loss`` only.
+donated, so that no step allocates them anew. minirnn and its JAX peers differ in their ``Model`` only.
+
+On a mesh every device takes an equal share of each minibatch and walks through time by itself; once per step all
+gradients and the loss are summed over the devices, flattened into one vector, because every further sum would be one
+more meeting of the devices.
+
+Dimension letters: K minibatches, T time steps, B batch, D input size.
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax import lax
+from jax.flatten_util import ravel_pytree
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from minirnn.bench.task import LEARNING_RATE, Batches, TrainRun
+from minirnn.bench.task import LEARNING_RATE, Batches, Run
 
 
-def scan_train(loss: Callable, params: Any, batches: Batches, note: str = "") -> TrainRun:
-    """A run of ``loss(params, xs, ys)`` with optax.adam. xs (T, B, D), ys (B, 1); params: a tree of arrays."""
+class Optimizer(NamedTuple):
+    """Adam as two functions."""
+
+    init: Callable[[Any], Any]  # params -> state
+    update: Callable[[Any, Any, Any], tuple[Any, Any]]  # gradients, state, params -> params, state
+
+
+def adam() -> Optimizer:
+    """That of optax."""
     optimizer = optax.adam(LEARNING_RATE)
 
-    def train_step(state, batch):
-        params, opt_state = state
-        value, grads = jax.value_and_grad(loss)(params, *batch)
-        updates, opt_state = optimizer.update(grads, opt_state, params)
-        return (optax.apply_updates(params, updates), opt_state), value
+    def update(grads, state, params):
+        updates, state = optimizer.update(grads, state, params)
+        return optax.apply_updates(params, updates), state
 
-    # Donated buffers must be ours alone, hence the copies.
-    params = jax.tree.map(jnp.array, params)
-    state = (params, jax.tree.map(jnp.array, optimizer.init(params)))
-    return carry_on(train_step, state, batches, count_parameters(params), note)
+    return Optimizer(optimizer.init, update)
 
 
-def carry_on(train_step: Callable, state: Any, batches: Batches, parameters: int, note: str = "") -> TrainRun:
-    """A run of ``train_step(state, (xs, ys)) -> state, loss`` over all minibatches in one jitted scan.
+@dataclass(frozen=True)
+class Model:
+    """A recurrent layer with a dense head, by one JAX library.
 
-    The state is donated: it belongs to the run from here on. The minibatches are put on the device once.
+    Args:
+      loss: ``loss(params, xs, ys)``, the mean squared error; xs (T, B, D), ys (B, 1), for any B.
+      params: a tree of arrays.
+      note: where its task differs from the others', in a few words.
+      optimizer: its own Adam, where it has one.
+      batch_major: True where the loss wants xs (B, T, D); they are turned once, before anything is timed.
     """
 
-    @functools.partial(jax.jit, donate_argnums=0)
-    def all_steps(state, batches):
-        state, losses = lax.scan(train_step, state, tuple(batches))
+    loss: Callable[[Any, Any, Any], Any]
+    params: Any
+    note: str = ""
+    optimizer: Optimizer | None = None
+    batch_major: bool = False
+
+
+def run(model: Model, measure: str, batches: Batches, devices: int = 1, options: dict[str, Any] | None = None) -> Run:
+    """A run of one pass over the minibatches.
+
+    Args:
+      model: what is run.
+      measure: one of ``task.PASSES``.
+      batches: the minibatches.
+      devices: how many share each minibatch; must divide B.
+      options: of the compiler.
+    """
+    B = batches.xs.shape[2]
+    if B % devices:
+        raise ValueError(f"{devices} devices cannot share a batch of {B} equally")
+    mesh = Mesh(np.array(jax.devices()[:devices]), ("data",))
+    optimizer = model.optimizer or adam()
+
+    def everywhere(tree):  # the mean over the devices
+        if devices == 1:
+            return tree
+        flat, restore = ravel_pytree(tree)
+        return restore(lax.psum(flat / devices, "data"))
+
+    def forward(params, batch):
+        return params, everywhere(model.loss(params, *batch))
+
+    def forward_backward(carry, batch):
+        params, _ = carry
+        value, grads = everywhere(jax.value_and_grad(model.loss)(params, *batch))
+        return (params, grads), value
+
+    def train_step(state, batch):
+        params, optimizer_state = state
+        value, grads = everywhere(jax.value_and_grad(model.loss)(params, *batch))
+        return optimizer.update(grads, optimizer_state, params), value
+
+    step, start = {
+        "forward": (forward, lambda params: params),
+        "forward_backward": (forward_backward, lambda params: (params, jax.tree.map(jnp.zeros_like, params))),
+        "train_step": (train_step, lambda params: (params, optimizer.init(params))),
+    }[measure]
+
+    def all_steps(state, xs, ys):
+        state, losses = lax.scan(step, state, (xs, ys))
         return state, losses[-1]
 
-    batches = jax.device_put(batches)
+    xs = batches.xs.swapaxes(1, 2) if model.batch_major else batches.xs
+    whole = PartitionSpec()
+    shares = (
+        (PartitionSpec(None, "data") if model.batch_major else PartitionSpec(None, None, "data")),
+        PartitionSpec(None, "data"),
+    )
+    if devices > 1:
+        all_steps = jax.shard_map(
+            all_steps, mesh=mesh, in_specs=(whole, *shares), out_specs=(whole, whole), check_vma=False
+        )
+    jitted = jax.jit(all_steps, donate_argnums=0, compiler_options=options or None)
+
+    def placed(tree, share):
+        return jax.device_put(tree, NamedSharding(mesh, share) if devices > 1 else mesh.devices[0])
+
+    # Donated buffers must be this run's alone, hence the copies.
+    state = placed(jax.tree.map(jnp.array, start(jax.tree.map(jnp.array, model.params))), whole)
+    data = [placed(np.ascontiguousarray(array), share) for array, share in zip((xs, batches.ys), shares)]
+    compiled: list[Any] = []
+
+    def prepare() -> None:
+        if not compiled:
+            compiled.append(jitted.lower(state, *data).compile())
 
     def call() -> float:
         nonlocal state
-        state, last = all_steps(state, batches)
+        prepare()
+        state, last = compiled[0](state, *data)
         jax.block_until_ready(state)
         return float(last)
 
-    return TrainRun(call, parameters, note)
+    return Run(call, prepare, count_parameters(model.params), model.note)
 
 
 def count_parameters(params: Any) -> int:

@@ -1,119 +1,144 @@
-"""The comparison: every cell at every shape by every library, and its table."""
+"""The result as text: a table for each measure and comparison, the summary, the notes and the machine."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Mapping, Sequence
 
-from minirnn.bench import own, peers
-from minirnn.bench.measure import geometric_mean, interleaved, machine, medians, spreads
-from minirnn.bench.task import CELLS, Shape, make_batches
+from minirnn.bench.compiling import PLAIN
+from minirnn.bench.ratios import BEST, MEANING, OWN
+from minirnn.bench.targets import overtaking
+from minirnn.bench.task import PASSES
 
-OWN = "minirnn"
-# (B, T, D, H): middling; wide; weather by the hour; tiny, where dispatch counts; one long sequence.
-SHAPES: tuple[Shape, ...] = (
-    (32, 100, 16, 64),
-    (64, 128, 64, 256),
-    (64, 96, 7, 128),
-    (32, 24, 1, 32),
-    (1, 1000, 16, 128),
-)
-QUICK_SHAPES: tuple[Shape, ...] = (SHAPES[0], SHAPES[3])
+TITLES = {
+    "forward": "Forward pass (loss of a minibatch)",
+    "forward_backward": "Forward and backward pass (loss and gradient)",
+    "train_step": "Train step (forward, backward, Adam)",
+    "step": "One step of a stream, B = 1",
+    "compile": "Tracing and compiling a train step",
+    "growth": "Growth with T: train step; its compilation; peak memory of its gradient",
+    "memory": "Peak memory of a gradient, MiB, by the compiled program's own analysis",
+    "memory_time": "Time of a gradient by memory policy",
+    "fit": "Training a forecaster: whole processes, with imports and compilation",
+}
 
 
-def run(
-    cells: Sequence[str] = CELLS,
-    shapes: Sequence[Shape] = SHAPES,
-    names: Sequence[str] = (),
-    rounds: int = 10,
-    warmup: int = 2,
-    count: int | None = None,
-    progress: Callable[[Iterable], Iterable] = iter,
-) -> dict:
-    """Times minirnn and the named peers: ``{"machine": ..., "rows": [...], "geometric_mean": ...}``.
-
-    A row holds ``cell``, ``shape`` [B, T, D, H], ``measure`` ("train_step"), ``ms`` per train step by library (median
-    over rounds), ``spread`` (quartiles, ms), ``ratio`` (minirnn / peer: below one, minirnn is faster), ``minibatches``,
-    ``rounds``, ``threads`` (where a run chose them), ``notes`` (where a library's task differs) and ``failed`` (a peer
-    that could not run, and why).
+def render(result: Mapping, summary: bool = False) -> str:
+    """Plain text: milliseconds, in parentheses minirnn / other, then notes and the machine.
 
     Args:
-      cells: of ``task.CELLS``.
-      shapes: (B, T, D, H) each.
-      names: of ``peers.PEERS``; each must be installed.
-      rounds: timed calls of each library.
-      warmup: calls before that, not counted.
-      count: minibatches per call; None chooses by shape. It is the same for all libraries.
-      progress: wraps the list of (cell, shape) pairs, as tqdm does.
+      result: of ``suite.run``.
+      summary: with what minirnn holds itself to, beside what was measured.
     """
-    jobs = [(cell, shape) for cell in cells for shape in shapes]
-    versions = {name: version for name, version in peers.installed().items() if name in names}
-    load = machine(versions)["load_average"]  # before: afterwards it is our own
-    rows = [_row(cell, shape, names, rounds, warmup, count) for cell, shape in progress(jobs)]
-    means: dict[str, dict[str, float]] = {}
-    for cell in cells:
-        ratios = [row["ratio"] for row in rows if row["cell"] == cell]
-        means[cell] = {n: geometric_mean(r[n] for r in ratios if n in r) for n in names if any(n in r for r in ratios)}
-    return {"machine": machine(versions) | {"load_average": load}, "rows": rows, "geometric_mean": means}
-
-
-def _row(cell: str, shape: Shape, names: Sequence[str], rounds: int, warmup: int, count: int | None) -> dict:
-    batches = make_batches(shape, count)
-    K = len(batches.xs)
-    runs = {OWN: own.build(cell, shape, batches)}
-    failed = {}
-    for name in names:
-        try:
-            built = peers.build(name, cell, shape, batches)
-            built()  # what cannot compile fails here, alone
-            runs[name] = built
-        except Exception as error:  # another library's fault must not cost the rest of the table
-            failed[name] = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
-    seconds = interleaved(runs, rounds, warmup)
-    ms = {name: median / K * 1e3 for name, median in medians(seconds).items()}
-    return {
-        "cell": cell,
-        "shape": list(shape),
-        "measure": "train_step",
-        "ms": ms,
-        "spread": {name: [value / K * 1e3 for value in pair] for name, pair in spreads(seconds).items()},
-        "ratio": {name: ms[OWN] / value for name, value in ms.items() if name != OWN},
-        "minibatches": K,
-        "rounds": rounds,
-        "threads": {name: run.threads for name, run in runs.items() if run.threads},
-        "notes": {name: run.note for name, run in runs.items() if run.note},
-        "failed": failed,
-    }
-
-
-# ---------------------------------------------------------------- the table
-
-
-def render(result: dict) -> str:
-    """A plain text table: ms per train step, in parentheses minirnn / peer, then notes and the machine."""
     rows = result["rows"]
-    names = list(dict.fromkeys(name for row in rows for name in row["ms"] if name != OWN))
-    lines = ["Train step (forward, backward, Adam; float32), ms: median over rounds."]
-    if names:
+    lines = ["Milliseconds, float32: median over rounds, all libraries in turns."]
+    if any(row.get("ratio") for row in rows):
         lines.append("In parentheses: minirnn's time divided by that library's; below 1, minirnn is faster.")
+    for measure in dict.fromkeys(row["measure"] for row in rows):
+        of_measure = [row for row in rows if row["measure"] == measure]
+        for comparison in dict.fromkeys(row.get("comparison") for row in of_measure):
+            chosen = [row for row in of_measure if row.get("comparison") == comparison]
+            lines += ["", _title(measure, comparison)]
+            if measure == "growth":
+                lines += _growth(chosen)
+            elif measure in ("memory", "memory_time"):
+                lines += _memory(chosen)
+            else:
+                lines += _libraries(chosen, result["geometric_means"])
+    lines += _remarks(rows)
+    if summary:
+        lines += _summary(result)
+    return "\n".join([*lines, "", *machine_lines(result["machine"])])
+
+
+def _title(measure: str, comparison: str | None) -> str:
+    # Who runs how is a question of the train step only; its three answers are spelled out.
+    return (
+        f"{TITLES[measure]}, {comparison}: {MEANING[comparison]}"
+        if comparison and measure == "train_step"
+        else (TITLES[measure])
+    )
+
+
+def _libraries(rows: Sequence[Mapping], means: Sequence[Mapping]) -> list[str]:
+    names = list(dict.fromkeys(name for row in rows for name in row["ms"] if name != OWN))
+    best = any(BEST in row.get("ratio", {}) for row in rows)
+    lines = []
     for cell in dict.fromkeys(row["cell"] for row in rows):
         of_cell = [row for row in rows if row["cell"] == cell]
-        body = [[f"{cell} (B, T, D, H)", OWN, *names]]
+        body = [[f"{cell} (B, T, D, H)", OWN, *names, *([BEST] if best else [])]]
         for row in of_cell:
-            body.append([", ".join(map(str, row["shape"])), _ms(row["ms"][OWN]), *(_entry(row, n) for n in names)])
-        if names:
-            means = result["geometric_mean"].get(cell, {})
-            cells = [f"({means[name]:.2f})" if name in means else "-" for name in names]
-            body.append(["geometric mean", "", *cells])
+            ratio = row.get("ratio", {}).get(BEST)
+            entries = [_entry(row, name) for name in names] + ([_ratio(ratio)] if best else [])
+            body.append([", ".join(map(str, row["shape"])), _ms(row["ms"][OWN]), *entries])
+        mean = next((m for m in means if _same(m, of_cell[0])), None)
+        if mean and len(of_cell) > 1:
+            columns = [*names, *([BEST] if best else [])]
+            body.append(["geometric mean", "", *(_ratio(mean["ratio"].get(name)) for name in columns)])
         lines += ["", *_aligned(body)]
+    return lines
+
+
+def _same(mean: Mapping, row: Mapping) -> bool:
+    return all(mean[key] == row.get(key) for key in ("measure", "comparison", "cell"))
+
+
+def _growth(rows: Sequence[Mapping]) -> list[str]:
+    body = [["cell (B, T, D, H)", "ms", "µs per step of time", "compile ms", "MiB"]]
+    for row in sorted(rows, key=lambda row: row["cell"]):
+        ms = row["ms"][OWN]
+        body.append(
+            [
+                f"{row['cell']} {', '.join(map(str, row['shape']))}",
+                _ms(ms),
+                _ms(1e3 * ms / row["shape"][1]),
+                _ms(row["compile_ms"][OWN]),
+                _ms(row["mib"][OWN]) if OWN in row["mib"] else "-",
+            ]
+        )
+    quicker = [
+        f"{cell} is quicker than the lstm from T = {steps} on" if steps else f"{cell} is never quicker than the lstm"
+        for cell, steps in overtaking(rows).items()
+    ]
+    return ["", *_aligned(body), *quicker]
+
+
+def _memory(rows: Sequence[Mapping]) -> list[str]:
+    lines = []
+    for row in rows:
+        values = row["mib"] if "mib" in row else row["ms"]
+        body = [[f"{row['cell']} (B, T, D, H)", *values]]
+        entries = [f"{_ms(v)} ({v / values[PLAIN]:.2f})" if n != PLAIN else _ms(v) for n, v in values.items()]
+        body.append([", ".join(map(str, row["shape"])), *entries])
+        lines += ["", *_aligned(body)]
+    return [*lines, f"In parentheses: divided by {PLAIN}, JAX's own gradient of the scan."]
+
+
+def _remarks(rows: Sequence[Mapping]) -> list[str]:
+    """Notes and failures, the same text once, with all cells that it is about."""
+    lines = []
     for title, key in (("Notes", "notes"), ("Could not run", "failed")):
-        cells_of: dict[tuple[str, str], list[str]] = {}  # the same text once, with all cells that it is about
+        cells_of: dict[tuple[str, str], list[str]] = {}
         for row in rows:
             for pair in row.get(key, {}).items():
                 cells_of.setdefault(pair, []).append(row["cell"])
         if cells_of:
             lines += ["", f"{title}:"]
             lines += [f"  {name} ({', '.join(dict.fromkeys(c))}): {text}" for (name, text), c in cells_of.items()]
-    return "\n".join([*lines, "", *_machine_lines(result["machine"])])
+    split: dict[int, list[str]] = {}
+    for row in rows:
+        if row["measure"] in PASSES and row.get("comparison") == "as used" and row["devices"][OWN] > 1:
+            split.setdefault(row["devices"][OWN], []).append(f"{row['cell']} {','.join(map(str, row['shape']))}")
+    for count, where in split.items():
+        lines += ["", f"As used, minirnn splits the batch over {count} devices at: {'; '.join(where)}"]
+    return lines
+
+
+def _summary(result: Mapping) -> list[str]:
+    body = [["What minirnn holds itself to", "measured", "at most", ""]]
+    for target in result["targets"]:
+        verdict = "" if target["holds"] else "missed"
+        body.append([target["line"], f"{target['figure']:.2f}", f"{target['limit']:.2f}", verdict])
+    return ["", *_aligned(body)]
 
 
 def _ms(value: float) -> str:
@@ -122,7 +147,11 @@ def _ms(value: float) -> str:
     return f"{value:.{digits}f}"
 
 
-def _entry(row: dict, name: str) -> str:
+def _ratio(value: float | None) -> str:
+    return "-" if value is None else f"({value:.2f})"
+
+
+def _entry(row: Mapping, name: str) -> str:
     if name not in row["ms"]:
         return "-"
     return f"{_ms(row['ms'][name])} ({row['ms'][OWN] / row['ms'][name]:.2f})"
@@ -139,18 +168,27 @@ def _aligned(body: list[list[str]]) -> list[str]:
     ]
 
 
-def _machine_lines(machine: dict) -> list[str]:
-    """The machine in three lines; what is unknown is left out."""
+def machine_lines(machine: Mapping) -> list[str]:
+    """The machine in a few lines; what is unknown is left out."""
     hardware = [machine.get("processor"), f"{machine['cores']} cores" if machine.get("cores") else None]
     if machine.get("memory_gib"):
         hardware.append(f"{machine['memory_gib']} GiB")
     if machine.get("devices"):
-        hardware.append(f"JAX on {', '.join(machine['devices'])}")
+        kinds = {kind: machine["devices"].count(kind) for kind in machine["devices"]}
+        counted = [f"{count} x {kind}" if count > 1 else kind for kind, count in kinds.items()]
+        hardware.append(f"JAX on {', '.join(counted)}")
     if machine.get("load_average") is not None:
         hardware.append(f"load {machine['load_average']} at the start")
-    software = [machine.get("os"), f"Python {machine['python']}" if machine.get("python") else None]
+    software = [
+        machine.get("date"),
+        machine.get("os"),
+        f"Python {machine['python']}" if machine.get("python") else None,
+    ]
     software += [f"{name} {version}" for name, version in machine.get("versions", {}).items()]
     lines = [", ".join(part for part in hardware if part), ", ".join(part for part in software if part)]
+    if machine.get("compiler_options"):
+        options = ", ".join(f"{name}={value}" for name, value in machine["compiler_options"].items())
+        lines.append(f"minirnn's compiler options: {options}")
     if machine.get("xla_flags"):
         lines.append(f"XLA_FLAGS={machine['xla_flags']}")
     return [line for line in lines if line]
