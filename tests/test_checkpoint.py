@@ -187,6 +187,22 @@ def test_a_place_where_nothing_can_be_written_is_refused_before_the_training(tmp
         run(tmp_path / "nowhere" / "run.safetensors", half=half)
 
 
+def test_a_full_disk_gets_one_clear_line_and_leaves_the_last_checkpoint(tmp_path):
+    resource = pytest.importorskip("resource")
+    path = tmp_path / "run.safetensors"
+    run(path, max_epochs=1)
+    before = path.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limits[1]))
+    try:
+        with pytest.raises(CheckpointError, match=r"cannot be written \(File too large\)"):
+            run(path, resume=True, max_epochs=2)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_a_failed_writing_leaves_the_last_checkpoint(tmp_path, monkeypatch):
     path = tmp_path / "run.safetensors"
     run(path, max_epochs=1)
