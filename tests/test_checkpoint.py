@@ -173,6 +173,25 @@ def test_a_file_that_exists_is_not_overwritten_unasked(cut_off):
     assert cut_off.read_bytes() == before
 
 
+@pytest.mark.parametrize("name", ["model.safetensors", "load.csv", "folder"])
+def test_what_is_no_checkpoint_is_never_to_be_deleted(tmp_path, name):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "load.csv").write_text("date,MW\n2020-01-01,1\n")
+    storage.save(tmp_path / "model.safetensors", "Forecaster", {"x": np.zeros(2)}, {})
+    for resume in (False, True):
+        with pytest.raises(storage.ModelFileError, match=name) as refused:
+            run(tmp_path / name, resume=resume)
+        assert "delete" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "a" * 250, "load.csv/run.safetensors"])
+def test_an_impossible_name_is_refused_before_the_training(tmp_path, name):
+    half, _ = stopped_after(0)
+    (tmp_path / "load.csv").touch()
+    with pytest.raises(CheckpointError, match=r"cannot be .*; choose another"):
+        run(tmp_path / name, half=half)
+
+
 def test_without_a_file_it_starts_anew_and_says_so(tmp_path):
     path = tmp_path / "run.safetensors"
     members, history = run(path, resume=True)
