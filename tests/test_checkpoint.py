@@ -173,6 +173,16 @@ def test_a_file_that_exists_is_not_overwritten_unasked(cut_off):
     assert cut_off.read_bytes() == before
 
 
+def test_a_refused_training_leaves_the_fitted_model_as_it_was(tmp_path):
+    frame = minirnn.data.load("air_passengers")
+    (tmp_path / "load.csv").touch()
+    model = minirnn.Forecaster(hidden_size=2, horizon=2, window=4, ensemble=1, max_epochs=1, backend="readable")
+    forecast = model.fit(frame).predict()
+    with pytest.raises(CheckpointError):
+        model.fit(100 * frame.iloc[:-12], checkpoint=tmp_path / "load.csv")
+    assert model.predict().equals(forecast)
+
+
 @pytest.mark.parametrize("name", ["model.safetensors", "load.csv", "folder"])
 def test_what_is_no_checkpoint_is_never_to_be_deleted(tmp_path, name):
     (tmp_path / "folder").mkdir()
