@@ -91,6 +91,8 @@ def run(arguments: argparse.Namespace) -> int:
     devices.check(arguments)
     checkpoint = _checkpoint(arguments)
     out = _writable(arguments.out)
+    if checkpoint is not None and out is not None and _absolute(checkpoint.path) in map(_absolute, _files(out)):
+        raise UsageError(f"--checkpoint {checkpoint.path}: --out writes a result there; choose another file")
     if arguments.seed < 0:
         raise UsageError(f"--seed must be 0 or more, got {arguments.seed}")
     if devices.launches(arguments):
@@ -150,6 +152,14 @@ def _checkpoint(arguments: argparse.Namespace):
         if getattr(arguments, option):
             raise UsageError(f"--{option.replace('_', '-')} needs --checkpoint FILE")
     return None
+
+
+def _files(out: Path) -> list[Path]:
+    return [out / name for name in ("metrics.json", "forecast.csv", "forecast.png", "model.safetensors")]
+
+
+def _absolute(path) -> str:
+    return os.path.realpath(path)
 
 
 def _writable(directory: str | None) -> Path | None:

@@ -37,7 +37,8 @@ class CheckpointError(ModelFileError):
 class Checkpoint:
     """Where a training keeps itself, and how often.
 
-    It is written after every epoch, or as often as is said here, and when the training ends.
+    It is written after every epoch, or as often as is said here, and when the training ends; an interruption (Ctrl-C)
+    leaves it as it was last written.
 
     Args:
       path: of the file; expected to end in ``.safetensors``.
