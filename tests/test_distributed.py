@@ -178,6 +178,10 @@ def test_bad_input_is_said_once(tmp_path):
     [
         ("here", 1, "the coordinator is 'here'; expected host:port"),
         ("127.0.0.1:99999", 1, "expected host:port"),
+        ("127.0.0.1:²", 0, "expected host:port"),
+        ("nowhere.invalid:4567", 0, "'nowhere.invalid' is not the name of a machine"),
+        ("nowhere.invalid:4567", 1, "'nowhere.invalid' is not the name of a machine"),
+        (f"{'a' * 70}:4567", 1, "is not the name of a machine"),
         ("{busy}", 0, "process 0 cannot wait there"),
         ("{free}", 1, "nobody answered within 0.3 s"),
     ],
