@@ -375,6 +375,7 @@ def test_a_forecaster_resumes_and_its_file_says_how_many_devices(tmp_path):
         (["--checkpoint-minutes", "0"], "expected a positive number, got '0'"),
         (["--checkpoint", "x", "--checkpoint-minutes", "1", "--checkpoint-every", "1"], "not allowed with argument"),
         (["--checkpoint", "out/../out/model.safetensors", "--out", "out"], "--out writes a result there"),
+        (["--out", "a" * 300], "cannot be a folder (File name too long)"),
         (["--checkpoint", "/nowhere/x.safetensors"], "there is no folder /nowhere"),
     ],
 )

@@ -168,8 +168,11 @@ def _writable(directory: str | None) -> Path | None:
         return None
     path = Path(directory)
     existing = path
-    while not existing.exists() and existing != existing.parent:
-        existing = existing.parent
+    try:
+        while not existing.exists() and existing != existing.parent:
+            existing = existing.parent
+    except OSError as error:
+        raise UsageError(f"--out {directory}: cannot be a folder ({error.strerror}); choose another name") from None
     if not existing.is_dir():
         raise UsageError(f"--out {directory}: {existing} is a file; expected a folder or a name for a new one")
     if not os.access(existing, os.W_OK | os.X_OK):
