@@ -173,6 +173,35 @@ def test_a_file_that_exists_is_not_overwritten_unasked(cut_off):
     assert cut_off.read_bytes() == before
 
 
+def test_a_refused_training_leaves_the_fitted_model_as_it_was(tmp_path):
+    frame = minirnn.data.load("air_passengers")
+    (tmp_path / "load.csv").touch()
+    model = minirnn.Forecaster(hidden_size=2, horizon=2, window=4, ensemble=1, max_epochs=1, backend="readable")
+    forecast = model.fit(frame).predict()
+    with pytest.raises(CheckpointError):
+        model.fit(100 * frame.iloc[:-12], checkpoint=tmp_path / "load.csv")
+    assert model.predict().equals(forecast)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "load.csv", "folder"])
+def test_what_is_no_checkpoint_is_never_to_be_deleted(tmp_path, name):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "load.csv").write_text("date,MW\n2020-01-01,1\n")
+    storage.save(tmp_path / "model.safetensors", "Forecaster", {"x": np.zeros(2)}, {})
+    for resume in (False, True):
+        with pytest.raises(storage.ModelFileError, match=name) as refused:
+            run(tmp_path / name, resume=resume)
+        assert "delete" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "a" * 250, "load.csv/run.safetensors"])
+def test_an_impossible_name_is_refused_before_the_training(tmp_path, name):
+    half, _ = stopped_after(0)
+    (tmp_path / "load.csv").touch()
+    with pytest.raises(CheckpointError, match=r"cannot be .*; choose another"):
+        run(tmp_path / name, half=half)
+
+
 def test_without_a_file_it_starts_anew_and_says_so(tmp_path):
     path = tmp_path / "run.safetensors"
     members, history = run(path, resume=True)
@@ -185,6 +214,22 @@ def test_a_place_where_nothing_can_be_written_is_refused_before_the_training(tmp
     half, _ = stopped_after(0)
     with pytest.raises(CheckpointError, match="there is no folder"):
         run(tmp_path / "nowhere" / "run.safetensors", half=half)
+
+
+def test_a_full_disk_gets_one_clear_line_and_leaves_the_last_checkpoint(tmp_path):
+    resource = pytest.importorskip("resource")
+    path = tmp_path / "run.safetensors"
+    run(path, max_epochs=1)
+    before = path.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limits[1]))
+    try:
+        with pytest.raises(CheckpointError, match=r"cannot be written \(File too large\)"):
+            run(path, resume=True, max_epochs=2)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_failed_writing_leaves_the_last_checkpoint(tmp_path, monkeypatch):
@@ -329,6 +374,8 @@ def test_a_forecaster_resumes_and_its_file_says_how_many_devices(tmp_path):
         (["--checkpoint-every", "3"], "--checkpoint-every needs --checkpoint FILE"),
         (["--checkpoint-minutes", "0"], "expected a positive number, got '0'"),
         (["--checkpoint", "x", "--checkpoint-minutes", "1", "--checkpoint-every", "1"], "not allowed with argument"),
+        (["--checkpoint", "out/../out/model.safetensors", "--out", "out"], "--out writes a result there"),
+        (["--out", "a" * 300], "cannot be a folder (File name too long)"),
         (["--checkpoint", "/nowhere/x.safetensors"], "there is no folder /nowhere"),
     ],
 )

@@ -125,6 +125,23 @@ def free_port():
         return probe.getsockname()[1]
 
 
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_the_processes_end_with_their_launcher(name, tmp_path):
+    number = getattr(signal, name, None) or pytest.skip(f"no {name} here")
+    waiting = tmp_path / "waiting"
+    waiting.write_text(f"#!/bin/sh\ntouch {tmp_path}/$$.pid\nexec sleep {LIMIT}\n")
+    waiting.chmod(0o755)
+    code = f"import sys; from minirnn.cli import main; sys.executable = {str(waiting)!r}; "
+    code += "sys.exit(main(['forecast', '--num-processes', '2']))"
+    process = start(sys.executable, "-c", code)
+    until(lambda: len(list(tmp_path.glob("*.pid"))) == 2, process)
+    process.send_signal(number)
+    assert finish(process) == (128 + number, "", "")
+    for path in tmp_path.glob("*.pid"):
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(path.stem), 0)
+
+
 def test_without_a_launcher_the_process_that_is_left_says_it(series, tmp_path):
     path = tmp_path / "run.safetensors"
     together = ["--coordinator", f"127.0.0.1:{free_port()}", "--num-processes", "2", "--checkpoint", str(path)]
@@ -161,6 +178,10 @@ def test_bad_input_is_said_once(tmp_path):
     [
         ("here", 1, "the coordinator is 'here'; expected host:port"),
         ("127.0.0.1:99999", 1, "expected host:port"),
+        ("127.0.0.1:²", 0, "expected host:port"),
+        ("nowhere.invalid:4567", 0, "'nowhere.invalid' is not the name of a machine"),
+        ("nowhere.invalid:4567", 1, "'nowhere.invalid' is not the name of a machine"),
+        (f"{'a' * 70}:4567", 1, "is not the name of a machine"),
         ("{busy}", 0, "process 0 cannot wait there"),
         ("{free}", 1, "nobody answered within 0.3 s"),
     ],

@@ -48,7 +48,7 @@ def _count(text: str) -> int | None:
 
 
 def _index(text: str) -> int:
-    if not text.isdigit():
+    if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"expected a whole number of at least 0, got {text!r}")
     return int(text)
 

@@ -91,6 +91,8 @@ def run(arguments: argparse.Namespace) -> int:
     devices.check(arguments)
     checkpoint = _checkpoint(arguments)
     out = _writable(arguments.out)
+    if checkpoint is not None and out is not None and _absolute(checkpoint.path) in map(_absolute, _files(out)):
+        raise UsageError(f"--checkpoint {checkpoint.path}: --out writes a result there; choose another file")
     if arguments.seed < 0:
         raise UsageError(f"--seed must be 0 or more, got {arguments.seed}")
     if devices.launches(arguments):
@@ -152,14 +154,25 @@ def _checkpoint(arguments: argparse.Namespace):
     return None
 
 
+def _files(out: Path) -> list[Path]:
+    return [out / name for name in ("metrics.json", "forecast.csv", "forecast.png", "model.safetensors")]
+
+
+def _absolute(path) -> str:
+    return os.path.realpath(path)
+
+
 def _writable(directory: str | None) -> Path | None:
     """The folder of --out, checked before the work and not after it. It is made at the end."""
     if directory is None:
         return None
     path = Path(directory)
     existing = path
-    while not existing.exists() and existing != existing.parent:
-        existing = existing.parent
+    try:
+        while not existing.exists() and existing != existing.parent:
+            existing = existing.parent
+    except OSError as error:
+        raise UsageError(f"--out {directory}: cannot be a folder ({error.strerror}); choose another name") from None
     if not existing.is_dir():
         raise UsageError(f"--out {directory}: {existing} is a file; expected a folder or a name for a new one")
     if not os.access(existing, os.W_OK | os.X_OK):

@@ -16,6 +16,7 @@ from typing import IO
 from minirnn.cli import LOST, note
 from minirnn.cli.devices import how_to_resume
 
+_ENDS = (signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
 _POLL = 0.05  # seconds between two looks at the processes
 _PATIENCE = 5.0  # seconds in which the process that ended first shows itself, after another has missed it
 
@@ -36,7 +37,10 @@ def run(arguments: argparse.Namespace, command_line: Sequence[str]) -> int:
     environment = {"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ}
     children: list[subprocess.Popen] = []
     errors: list[IO[bytes] | None] = []
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    # The processes hear neither a kill nor the end of the terminal: they are to end with us. Under nohup nobody does.
+    before = {number: signal.getsignal(number) for number in _ENDS if signal.getsignal(number) != signal.SIG_IGN}
+    for number in before:
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     try:
         for i in range(count):
             command = [sys.executable, "-m", "minirnn", *command_line]
@@ -58,7 +62,8 @@ def run(arguments: argparse.Namespace, command_line: Sequence[str]) -> int:
             child.kill()
         for child in children:
             child.wait()
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     if failed is None:
         return 0
     i, status = failed

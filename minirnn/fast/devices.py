@@ -146,8 +146,13 @@ def _check_address(coordinator: str, first: bool, timeout: float) -> None:
     """One clear line about a wrong address: JAX itself would end the process with a page of them."""
     host, colon, port = coordinator.rpartition(":")
     host = host.strip("[]")
-    if not (colon and host and port.isdigit() and 0 < int(port) < 65536):
+    if not (colon and host and port.isdecimal() and 0 < int(port) < 65536):
         raise DevicesError(f"the coordinator is {coordinator!r}; expected host:port, like 10.0.0.1:1234")
+    try:
+        socket.getaddrinfo(host, int(port))
+    except (OSError, UnicodeError) as error:  # process 0 would look for itself there until the time is over
+        reason = getattr(error, "strerror", None) or str(error)
+        raise DevicesError(f"coordinator {coordinator}: {host!r} is not the name of a machine ({reason})") from None
     try:
         if first:
             with socket.socket() as probe:
@@ -168,8 +173,6 @@ def _reach(host: str, port: int, timeout: float) -> None:
         try:
             socket.create_connection((host, port), timeout=max(0.1, min(5, end - time.monotonic()))).close()
             return
-        except socket.gaierror:
-            raise
         except OSError:
             if time.monotonic() > end:
                 raise

@@ -11,6 +11,8 @@ import dataclasses
 import hashlib
 import json
 import os
+import stat
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +24,7 @@ from minirnn.models import storage
 from minirnn.models.storage import ModelFileError
 
 KIND = "Checkpoint"
-REMEDY = "go on from another checkpoint, or delete it and start anew"
+REMEDY = "go on from another checkpoint, or start anew with another file"
 OWN = "the caller's own"  # an optimizer that no file can describe
 _BLOCK = 1 << 26  # bytes of an array that are hashed at a time: data may be larger than the memory
 
@@ -35,7 +37,8 @@ class CheckpointError(ModelFileError):
 class Checkpoint:
     """Where a training keeps itself, and how often.
 
-    It is written after every epoch, or as often as is said here, and when the training ends.
+    It is written after every epoch, or as often as is said here, and when the training ends; an interruption (Ctrl-C)
+    leaves it as it was last written.
 
     Args:
       path: of the file; expected to end in ``.safetensors``.
@@ -114,12 +117,18 @@ class Keeper:
 
     def _look(self, resume: bool) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
         path = Path(self.checkpoint.path)
-        if not path.exists():
+        if not _is_there(path):
             _writable(path)
             return None
-        if not resume:
-            raise CheckpointError(f"{path}: exists already; resume to go on from it, or delete it to start anew")
-        return storage.read(path, "checkpoint", REMEDY)
+        if resume:
+            return storage.read(path, "checkpoint", REMEDY)
+        try:
+            kind = storage.read(path)[1].get("kind")
+        except ModelFileError:
+            kind = None
+        if kind != KIND:  # a model, the data: nothing to be deleted
+            raise CheckpointError(f"{path}: exists already and is not a checkpoint; choose another file")
+        raise CheckpointError(f"{path}: exists already; resume to go on from it, or delete it to start anew")
 
     def after_epoch(self, epoch: int, ended: bool, snapshot: Callable[[], Snapshot]) -> None:
         """Writes the checkpoint if it is due."""
@@ -327,10 +336,26 @@ def _from_first(look: Callable, *arguments: Any) -> Any:
     return (arrays, found["description"]) if found else None
 
 
+def _is_there(path: Path) -> bool:
+    """Whether there is a file; anything else that it could be is refused."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be a file ({error.strerror}); choose another name") from None
+    if not stat.S_ISREG(mode):
+        raise CheckpointError(f"{path}: is not a file; expected the name of a file (.safetensors)")
+    return True
+
+
 def _writable(path: Path) -> None:
     """Refuses a place where nothing can be written: before the training, not after its first epoch."""
     folder = path.parent
     if not folder.is_dir():
         raise CheckpointError(f"{path}: there is no folder {folder}; make it first")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise CheckpointError(f"{path}: no permission to write in {folder}; choose another folder")
+    try:
+        with tempfile.NamedTemporaryFile(prefix=f".{path.name}.", suffix=path.suffix, dir=folder):
+            pass
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be written ({error.strerror}); choose another file") from None

@@ -195,6 +195,14 @@ class Forecaster:
           ParameterError: a parameter is out of range.
           CheckpointError: the checkpoint cannot be used; the message says why.
         """
+        before = dict(self.__dict__)
+        try:
+            return self._fit(frame, target, checkpoint, resume, devices, optimizer)
+        except BaseException:
+            self.__dict__ = before  # a model that was fitted stays what it was, not the weights of one fit with the
+            raise  # scaler and the linear part of another
+
+    def _fit(self, frame, target, checkpoint, resume, devices, optimizer) -> Forecaster:
         self._check_params()
         table = frame if isinstance(frame, Table) else prepare(frame, target)
         if target not in (None, table.target):

@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -74,12 +75,23 @@ def staged(folder: str | os.PathLike) -> Iterator[Path]:
 
 
 def save(path: str | os.PathLike, kind: str, arrays: dict[str, np.ndarray], description: dict[str, Any]) -> None:
-    """Writes a model: its arrays by name, and everything else as JSON."""
+    """Writes a model: its arrays by name, and everything else as JSON.
+
+    Raises:
+      OSError: it cannot be written: no permission, no space, ...; what was there before is still there.
+    """
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
     text = json.dumps({"format": FORMAT, "version": __version__, "kind": kind, **description}, sort_keys=True)
     whole = {name: np.asarray(array, order="C") for name, array in sorted(arrays.items())}
-    write_atomically(path, lambda temporary: save_file(whole, temporary, metadata={"minirnn": text}))
+    try:
+        write_atomically(path, lambda temporary: save_file(whole, temporary, metadata={"minirnn": text}))
+    except SafetensorError as error:  # what safetensors makes of a full disk
+        code = re.search(r"os error (\d+)", str(error))
+        if code is None:
+            raise
+        raise OSError(int(code[1]), os.strerror(int(code[1])), os.fspath(path)) from None
 
 
 def read(
