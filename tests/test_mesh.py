@@ -46,6 +46,12 @@ def test_a_device_drops_its_rows_of_what_the_whole_batch_drops():
     np.testing.assert_array_equal(mine, whole[4:6])
 
 
+def test_a_compiled_loss_takes_the_key_of_some_rows():
+    key = recurrent.RowsKey(jax.random.key(3), 4, 12)
+    draw = lambda key: recurrent.dropout_scale(recurrent.fold_in(key, 7), (2, 5), 0.4, np.float32)  # noqa: E731
+    np.testing.assert_array_equal(jax.jit(draw)(key), draw(key))
+
+
 def test_other_meshes_are_refused():
     mesh = Mesh(np.array(jax.devices()[:1]), ("batch",))
     with pytest.raises(ValueError, match=r"mesh has the axes \('batch',\); expected one axis, 'data'"):
