@@ -159,6 +159,15 @@ def test_bfloat16_rounds_products_and_nothing_else(cell):
     assert parity.relative_error(db.Wx, 4096 * np.asarray(single.Wx)) < 1e-5
 
 
+@pytest.mark.parametrize("cell", ["lstm", "gru_reset_before", "mingru"])
+def test_the_plain_scan_rounds_the_same_products(cell):
+    case = parity.make_case(cell, T=5, dtype=np.float32, ragged=False)
+    forward = getattr(fast, cell).forward
+    ys, plain = (forward(case.params, case.xs, case.state, plain=p, products="bfloat16")[0] for p in (False, True))
+    exact, _ = forward(case.params, case.xs, case.state)
+    assert parity.relative_error(plain, ys) < 0.1 * parity.relative_error(plain, exact)
+
+
 # ---------------------------------------------------------------- other platforms
 
 
