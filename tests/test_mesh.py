@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import mesh_worker
@@ -44,6 +45,24 @@ def test_a_device_drops_its_rows_of_what_the_whole_batch_drops():
     mine = recurrent.dropout_scale(recurrent.fold_in(key, 7), (2, 5), 0.4, np.float32)
     whole = recurrent.dropout_scale(jax.random.fold_in(jax.random.key(3), 7), (12, 5), 0.4, np.float32)
     np.testing.assert_array_equal(mine, whole[4:6])
+
+
+def test_a_compiled_loss_takes_the_key_of_some_rows():
+    key = recurrent.RowsKey(jax.random.key(3), 4, 12)
+    draw = lambda key: recurrent.dropout_scale(recurrent.fold_in(key, 7), (2, 5), 0.4, np.float32)  # noqa: E731
+    np.testing.assert_array_equal(jax.jit(draw)(key), draw(key))
+
+
+def test_rows_that_fill_up_a_batch_are_its_own(monkeypatch):
+    """Window 0 is in no batch, and may hold anything: no device may read it."""
+    monkeypatch.setattr(fast.placement, "put", lambda array, mesh, *spec: array)
+    order = np.array([[[1, 2, 3, 4], [5, 6, 7, 1]]])
+    data = (np.arange(8.0),)
+    for budget in (1, 10**6):
+        for block in fast.placement.blocks(data, order, np.ones((2, 4)), SimpleNamespace(size=3), budget):
+            assert block.batches.shape[2] == 6
+            assert block.counts.sum() == 4 * len(block.steps)
+            assert 0 not in block.data[0][block.batches]
 
 
 def test_other_meshes_are_refused():

@@ -159,6 +159,25 @@ def test_bfloat16_rounds_products_and_nothing_else(cell):
     assert parity.relative_error(db.Wx, 4096 * np.asarray(single.Wx)) < 1e-5
 
 
+@pytest.mark.parametrize("cell", ["lstm", "gru_reset_before", "mingru"])
+def test_the_plain_scan_rounds_the_same_products(cell):
+    case = parity.make_case(cell, T=5, dtype=np.float32, ragged=False)
+    forward = getattr(fast, cell).forward
+    ys, plain = (forward(case.params, case.xs, case.state, plain=p, products="bfloat16")[0] for p in (False, True))
+    exact, _ = forward(case.params, case.xs, case.state)
+    assert parity.relative_error(plain, ys) < 0.1 * parity.relative_error(plain, exact)
+
+
+@pytest.mark.parametrize("cell", parity.CELLS)
+def test_the_gradient_of_a_rounded_product_is_not_rounded(cell):
+    """It is a sum over all steps, in the type of the weights."""
+    case = parity.make_case(cell, T=5, dtype=np.float32, ragged=False)
+    forward = getattr(fast, cell).forward
+    dparams = jax.grad(lambda p: jnp.sin(forward(p, case.xs, case.state, products="bfloat16")[0]).sum())(case.params)
+    rounded = dparams.Wx.astype(jnp.bfloat16).astype(np.float32)
+    assert (rounded != dparams.Wx).mean() > 0.5
+
+
 # ---------------------------------------------------------------- other platforms
 
 

@@ -356,3 +356,23 @@ def test_the_same_loop_trains_a_classifier_in_both_halves():
         results.append((half.members(state), record[:3]))
     close(*results, bound=1e-5)
     assert traced == [None]
+
+
+@pytest.mark.parametrize("half", [fast, readable])
+@pytest.mark.parametrize(
+    ("rows", "order", "counts", "message"),
+    [
+        ((5, 5), [[[0, -1]]], [[1, 1]], "batches must lie between 0 and n - 1 = 4, the rows of the data, got -1 to 0"),
+        ((5, 5), [[[0, 5]]], [[1, 1]], "got 0 to 5"),
+        ((5, 4), [[[0, 1]]], [[1, 1]], "the arrays of the data have 5, 4 rows; expected n in each"),
+        ((5, 5), [[[0, 1]]] * 2, [[1, 1]], r"batches has shape \(2, 1, 2\); expected \(K, S, B\) with K = 1"),
+        ((5, 5), [[[0, 1]]], [[1, 1]] * 2, r"counts has shape \(2, 2\); expected \(S, B\) = \(1, 2\)"),
+    ],
+)
+def test_batches_that_do_not_fit_the_data_are_refused(half, rows, order, counts, message):
+    """Compiled code would read other rows, and NumPy count from the end."""
+    optimizer = half.make_optimizer(0.1, 1.0)
+    state = half.start(optimizer, [np.zeros(1, np.float32)])
+    data = tuple(np.zeros((n, 1), np.float32) for n in rows)
+    with pytest.raises(ValueError, match=message):
+        half.run_epoch(lambda *_: None, optimizer, state, data, np.array(order), np.array(counts))

@@ -18,6 +18,7 @@ Dimension letters: T time steps, B batch, D input size, H hidden size, G gates.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -26,7 +27,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from minirnn.fast.scan import first_blocks, freeze, make_plan, scaled, scan
+from minirnn.fast.scan import dot, first_blocks, freeze, make_plan, scaled, scan
 from minirnn.params import (
     Array,
     Params,
@@ -118,7 +119,7 @@ def forward(
 
     def run(start):
         if plain or len(xs) == 0:  # over no steps there is nothing to keep
-            return _plain_scan(cell, params, xs, start, mask, recurrent_scale)
+            return _plain_scan(cell, params, xs, start, mask, recurrent_scale, plan.products)
         return scan(cell, plan, params, xs, start, mask, recurrent_scale)
 
     return _masked(run, state, mask)
@@ -193,22 +194,23 @@ def _masked(scan, state, mask):
     return jnp.where(mask, ys, 0), map_state(lambda s, given: jnp.where(some, s, given), final, state)
 
 
-def _step(cell, params, x, state, m, scale, note=unnoted):
+def _step(cell, params, x, state, m, scale, note=unnoted, products=None):
     """One step of the plain scan, frozen where m (B, 1) is False."""
     Wh, Wh_last = first_blocks(cell, params.Wh)
-    zx = x @ params.Wx + params.b
-    zh = scaled(hidden(state), scale) @ Wh
-    second = (lambda u: scaled(u, scale) @ Wh_last,) if cell.second else ()
+    product = functools.partial(dot, products=products, dtype=params.b.dtype)
+    zx = product(x, params.Wx) + params.b
+    zh = product(scaled(hidden(state), scale), Wh)
+    second = (lambda u: product(scaled(u, scale), Wh_last),) if cell.second else ()
     y, new_state = cell.update(zx, zh, state, extra(params), note, *second)
     return y, new_state if m is None else freeze(m, new_state, state)
 
 
-def _plain_scan(cell, params, xs, state, mask, scale):
+def _plain_scan(cell, params, xs, state, mask, scale, products):
     """The scan as one would write it first; its gradient is JAX's own. The engine's oracle."""
 
     def one_step(state, step_inputs):
         x, m = step_inputs
-        y, state = _step(cell, params, x, state, m, scale)
+        y, state = _step(cell, params, x, state, m, scale, products=products)
         return state, y
 
     state, ys = lax.scan(one_step, state, (xs, mask))

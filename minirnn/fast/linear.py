@@ -104,7 +104,9 @@ def forward_nudged(cell: Cell, params: Params, xs: Array, nudges: Any, state: Ar
 
 def _run(cell, params, xs, state, lengths, note, scan, products=None):
     params, xs, state, mask = _prepare(cell, params, xs, state, lengths, recurrent=False)
-    zx = dot(xs, params.Wx, products, params.b.dtype) + params.b  # (T, B, GH)
+    # Forward mode cannot go through a gradient of our own, and where nothing is rounded JAX's is the same.
+    product = dot if products is None or scan is _plain_scan else _product
+    zx = product(xs, params.Wx, products, params.b.dtype) + params.b  # (T, B, GH)
     a, u = cell.coefficients(zx, note)  # (T, B, H) each
     if mask is not None:  # h = 1 h' + 0: the state is frozen
         a, u = jnp.where(mask, a, 1), jnp.where(mask, u, 0)
@@ -114,6 +116,25 @@ def _run(cell, params, xs, state, lengths, note, scan, products=None):
         return hs, hs[-1] if len(hs) else start
 
     return _masked(states, state, mask)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _product(xs, Wx, products, dtype):
+    """Xs Wx, rounded factors. JAX's gradient would round dWx, a sum over all steps, and no factor of its products."""
+    return dot(xs, Wx, products, dtype)
+
+
+def _product_fwd(xs, Wx, products, dtype):
+    return dot(xs, Wx, products, dtype), (xs, Wx)
+
+
+def _product_bwd(products, dtype, residuals, dzx):
+    xs, Wx = residuals
+    flat = lambda array: array.reshape(-1, array.shape[-1])  # noqa: E731
+    return dot(dzx, Wx.T, products, dtype), dot(flat(xs).T, flat(dzx), products, dtype)  # P2, P3
+
+
+_product.defvjp(_product_fwd, _product_bwd)
 
 
 def _plain_scan(a, u, h0):

@@ -91,7 +91,9 @@ def blocks(data, batches, counts, mesh: Mesh | None, budget_bytes: int | None) -
     batches, counts = np.asarray(batches, np.int32), np.asarray(counts) != 0
     K, S, B = batches.shape
     filler = 0 if mesh is None else -B % mesh.size  # rows that count for nothing, so that all devices get as many
-    batches, counts = np.pad(batches, ((0, 0), (0, 0), (0, filler))), np.pad(counts, ((0, 0), (0, filler)))
+    # They repeat a row of the batch itself: one from elsewhere might hold NaN, and zero times NaN is NaN.
+    batches = np.pad(batches, ((0, 0), (0, 0), (0, filler)), mode="edge")
+    counts = np.pad(counts, ((0, 0), (0, filler)))
 
     def block(rows, order, counts, first):
         return Block(

@@ -5,7 +5,9 @@ Dimension letters: T time steps, B batch, D input size, H hidden size.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+import functools
+from dataclasses import dataclass, replace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -26,10 +28,13 @@ def reverse(xs, lengths):
     return xs[jnp.where(t < lengths, lengths - 1 - t, t), jnp.arange(B)]
 
 
-class RowsKey(NamedTuple):
+@functools.partial(jax.tree_util.register_dataclass, data_fields=["key", "first"], meta_fields=["total"])
+@dataclass(frozen=True)
+class RowsKey:
     """A dropout key for some rows of a batch whose other rows are on other devices.
 
     The bits are drawn for the whole batch and every device takes its own, so that their number changes no bit.
+    ``total`` is a shape: it stays a number where a loss is compiled (``jax.jit``, ``jax.checkpoint``) by itself.
     """
 
     key: Any  # of jax.random
@@ -40,7 +45,7 @@ class RowsKey(NamedTuple):
 def fold_in(key, data):
     """``jax.random.fold_in``, for a :class:`RowsKey` too."""
     if isinstance(key, RowsKey):
-        return key._replace(key=jax.random.fold_in(key.key, data))
+        return replace(key, key=jax.random.fold_in(key.key, data))
     return jax.random.fold_in(key, data)
 
 

@@ -24,7 +24,7 @@ from jax.sharding import Mesh, PartitionSpec
 
 from minirnn.fast import losses, network, placement, platforms
 from minirnn.fast.recurrent import RowsKey
-from minirnn.params import Network, NetworkParams
+from minirnn.params import Network, NetworkParams, check_batches
 
 
 class TrainState(NamedTuple):
@@ -163,6 +163,8 @@ def run_epoch(
       budget_bytes: for the windows on one device.
     """
     placement.check_mesh(mesh)
+    count = len(jax.tree.leaves(state.members)[0])
+    check_batches([len(array) for array in jax.tree.leaves(data)], batches, counts, count)
     K, S, _ = np.shape(batches)
     compute = compiled(loss, optimizer, mesh)
     key = network.as_key(dropout_key)

@@ -34,6 +34,7 @@ from minirnn.params.cells import (
     with_hidden,
 )
 from minirnn.params.checks import (
+    check_batches,
     check_features,
     check_inputs,
     check_lengths,

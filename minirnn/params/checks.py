@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from minirnn.params.cells import Array, Directions, Params, State, extra
 
 
@@ -89,6 +91,23 @@ def check_lengths(lengths: Array, T: int, B: int, values: bool = True) -> None:
         raise TypeError(f"lengths holds {lengths.dtype}; expected integers")
     if values and B and (lengths.min() < 0 or lengths.max() > T):
         raise ValueError(f"lengths must lie between 0 and T = {T}, got {lengths.min()} to {lengths.max()}")
+
+
+def check_batches(rows: list[int], batches: Array, counts: Array, members: int) -> None:
+    """Raises a ValueError unless the batches (K, S, B) of an epoch name rows that every array of the data has."""
+    batches = np.asarray(batches)
+    if batches.ndim != 3 or len(batches) != members:
+        raise ValueError(f"batches has shape {batches.shape}; expected (K, S, B) with K = {members}, the members")
+    if np.shape(counts) != batches.shape[1:]:
+        raise ValueError(f"counts has shape {np.shape(counts)}; expected (S, B) = {batches.shape[1:]}, as batches")
+    if len(set(rows)) > 1:
+        raise ValueError(f"the arrays of the data have {', '.join(map(str, rows))} rows; expected n in each")
+    # Compiled code cannot raise: it would read another row.
+    if rows and batches.size and not (batches.min() >= 0 and batches.max() < rows[0]):
+        raise ValueError(
+            f"batches must lie between 0 and n - 1 = {rows[0] - 1}, the rows of the data, "
+            f"got {batches.min()} to {batches.max()}"
+        )
 
 
 def check_inputs(network: Any, xs: Array) -> None:

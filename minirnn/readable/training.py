@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minirnn import random
-from minirnn.params import Network, NetworkParams
+from minirnn.params import Network, NetworkParams, check_batches
 from minirnn.readable import losses, network
 from minirnn.readable.optimizers import (
     Optimizer,
@@ -140,6 +140,7 @@ def run_epoch(
       budget_bytes: not needed here.
     """
     _check_mesh(mesh)
+    check_batches([len(array) for array in tree_leaves(data)], batches, counts, len(state.members))
     optimizer_states, members, records = [], [], []
     dropout_key = network.as_key(dropout_key)
     for k, (params, optimizer_state, order) in enumerate(zip(*state, batches)):
