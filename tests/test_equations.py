@@ -57,6 +57,12 @@ FILES = {
 }
 
 
+def file_of(half: str, number: str) -> Path:
+    """The module that computes an equation: the gradient's products stand in an engine, in JAX in its scan."""
+    name = "scan.py" if (half, number[0]) == ("fast", "P") else FILES[number[0]]
+    return ROOT / half / name
+
+
 SPLIT = ("L1", "S1", "T1")  # computed and split into gates in one line
 
 
@@ -67,7 +73,7 @@ def test_a_number_stands_on_the_line_that_computes_it(number):
         equation.where
     ]
     for half in ("readable", "fast"):
-        path = ROOT / half / FILES[number[0]]
+        path = file_of(half, number)
         found = path.exists() and number in numbers_in(path)
         assert found == (half in halves), f"{number} in {half}/{path.name}"
     assert (number in numbers_in(ROOT / "search.py")) == (equation.where == "search")
@@ -82,7 +88,7 @@ def test_the_marked_line_assigns_what_the_equation_defines(number, half):
     if (half == "fast" and equation.where != "both") or equation.where in ("engines", "search"):
         return
     name = equation.latex.split("_t")[0]
-    lines = (ROOT / half / FILES[number[0]]).read_text().splitlines()
+    lines = file_of(half, number).read_text().splitlines()
     marked = [line.strip() for line in lines if re.search(rf"#.*\b{number}\b", line)]
     assert any(line.startswith(f"{name} = ") for line in marked), marked
 
