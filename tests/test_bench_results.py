@@ -322,8 +322,9 @@ def figure_of(rows):
 
 def test_the_figure_shows_every_ratio():
     figure = figure_of(a_full_run())
-    panels = {axes.get_title(loc="left"): axes for axes in figure.axes}
-    assert set(panels) == {f"{cell}, {c}" for cell in ("LSTM", "GRU", "RNN") for c in ratios.COMPARISONS}
+    panels = {axes.get_title(loc="left"): axes for axes in figure.axes if axes.get_visible()}
+    compared = {f"{cell}, {c}" for cell in ("LSTM", "GRU") for c in ratios.COMPARISONS}
+    assert set(panels) == compared | {"RNN, as used"}  # with PyTorch alone: its threads are its own affair
     shown = panels["LSTM, as used"]
     marks = {tuple(np.round(point, 3)) for marks in shown.collections for point in marks.get_offsets().data}
     of_flax, of_haiku, of_torch = (

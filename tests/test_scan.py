@@ -132,8 +132,8 @@ def test_the_loops_contain_the_serial_products_only(cell):
 
 
 def test_the_program_does_not_grow_with_the_sequence():
-    sizes = [len(compiled("lstm", 4, T, 3, 8).as_text().splitlines()) for T in (64, 2048)]
-    assert abs(sizes[1] - sizes[0]) <= 0.05 * sizes[0]
+    sizes = [compiled("lstm", 4, T, 3, 8).as_text().count(" = ") for T in (64, 2048)]  # instructions
+    assert sizes[1] <= 1.05 * sizes[0]
 
 
 # ---------------------------------------------------------------- rounded products

@@ -87,9 +87,10 @@ def _first_failure(children: Sequence[subprocess.Popen]) -> tuple[int, int] | No
     while True:
         statuses = [child.poll() for child in children]
         failed = [(i, status) for i, status in enumerate(statuses) if status]
-        # Those that only missed another one are not to blame, unless nobody else shows.
+        # Those that only missed another one are not to blame, unless nobody else shows. What all of them refuse is for
+        # process 0 to say: it has its say first.
         for i, status in failed:
-            if status != LOST:
+            if status != LOST and not (status == 2 and statuses[0] is None):
                 return i, status
         if failed:
             deadline = deadline or time.monotonic() + _PATIENCE

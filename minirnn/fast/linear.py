@@ -130,8 +130,8 @@ def _product_fwd(xs, Wx, products, dtype):
 
 def _product_bwd(products, dtype, residuals, dzx):
     xs, Wx = residuals
-    flat = lambda array: array.reshape(-1, array.shape[-1])  # noqa: E731
-    return dot(dzx, Wx.T, products, dtype), dot(flat(xs).T, flat(dzx), products, dtype)  # P2, P3
+    flat_xs, flat_dzx = (array.reshape(-1, array.shape[-1]) for array in (xs, dzx))  # (T·B, D), (T·B, GH)
+    return dot(dzx, Wx.T, products, dtype), dot(flat_xs.T, flat_dzx, products, dtype)  # P2, P3
 
 
 _product.defvjp(_product_fwd, _product_bwd)

@@ -106,8 +106,11 @@ def _scan_bwd(cell, plan, residuals, cotangents):
 
     def one_block(dstate, dextra, start, length):
         """Steps ``start`` to ``start + length``, backwards. ``start`` may be traced, ``length`` is known."""
-        # The whole sequence is taken as it is: a slice of everything would be a copy of everything.
-        part = lambda a: a if length == T else lax.dynamic_slice_in_dim(a, start, length)  # noqa: E731
+
+        def part(a):
+            # The whole sequence is taken as it is: a slice of everything would be a copy of everything.
+            return a if length == T else lax.dynamic_slice_in_dim(a, start, length)
+
         x, dy, m = jax.tree.map(part, (xs, dys, mask))
         if plan.save == "chunks":
             entering = jax.tree.map(lambda marks: marks[start // _chunk_length(T)], kept)
@@ -190,8 +193,9 @@ def _arrange(cell, plan, params, xs, scale) -> _Weights:
     H = len(params.Wh)
     first, last = first_blocks(cell, params.Wh)
     summed = (cell.blocks - apart(cell)) * H
-    turned = lambda a: jnp.concatenate([a[..., summed:], a[..., :summed]], axis=-1)  # noqa: E731
-    Wx, b = (params.Wx, params.b) if summed == cell.blocks * H else (turned(params.Wx), turned(params.b))
+    Wx, b = params.Wx, params.b
+    if summed < cell.blocks * H:
+        Wx, b = (jnp.concatenate([a[..., summed:], a[..., :summed]], axis=-1) for a in (Wx, b))
     rows = {name: jnp.broadcast_to(value, (xs.shape[1], H)) for name, value in extra(params).items()}
     Wx, first, last = (W if plan.products is None else W.astype(plan.products) for W in (Wx, first, last))
     return _Weights(Wx, first, last, b, rows, scale)
