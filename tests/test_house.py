@@ -18,7 +18,7 @@ ROOT = Path(minirnn.__file__).parent
 GROUND = {"params", "equations", "random", "search", "_version"}
 ARROWS = {
     "equations": {"inspect", "re", "dataclasses", "collections", "typing"},
-    "params": {"numpy", "dataclasses", "collections", "typing", "minirnn"},
+    "params": {"numpy", "dataclasses", "collections", "functools", "typing", "minirnn"},
     "convert": {"numpy", "re", "collections", "typing", "params"},
     "random": {"numpy", "math", "operator"},
     "search": {"numpy", "collections", "equations", "params"},

@@ -7,6 +7,7 @@ JAX arrays, or the gradients with respect to them.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -190,7 +191,12 @@ def gate_block(name: str, order: tuple[str, ...], hidden_size: int) -> slice:
 
 def extra(params: Params) -> dict[str, Array]:
     """The elementwise parameters of a cell: every field that is not part of a product (a GRU's ``b_hn``)."""
-    return {name: getattr(params, name) for name in params._fields if name not in ("Wx", "Wh", "b")}
+    return {name: getattr(params, name) for name in _extra_names(type(params))}
+
+
+@functools.cache
+def _extra_names(params_type: Any) -> tuple[str, ...]:
+    return tuple(name for name in params_type._fields if name not in ("Wx", "Wh", "b"))
 
 
 def hidden(state: State) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ def check_step(
     D, H = _check_params(params, gates, recurrent)
     if x.ndim != 2 or x.shape[1] != D:
         raise ValueError(f"x has shape {tuple(x.shape)}; expected (B, D) with D = {D}, the rows of Wx")
-    _check_float(x, "x")
+    _check_float(x.dtype, "x")
     check_state(state, state_type, x.shape[0], H, "state")
 
 
@@ -30,7 +31,7 @@ def check_sequence(
             f"xs has shape {tuple(xs.shape)}; expected time-major (T, B, D) with D = {D}, the rows of Wx"
             " (from batch-major data: xs.swapaxes(0, 1))"
         )
-    _check_float(xs, "xs")
+    _check_float(xs.dtype, "xs")
     if state is not None:
         check_state(state, state_type, xs.shape[1], H, "state")
 
@@ -42,15 +43,24 @@ def _check_params(params: Params, gates: int, recurrent: bool) -> tuple[int, int
         raise TypeError(
             f"params is a {type(params).__name__}{params._fields}; expected the weights {wanted}".replace("'", "")
         )
-    for name, array in zip(params._fields, params):
-        _check_float(array, name)
-    D, H = params.Wx.shape[0], params.Wh.shape[0] if recurrent else params.b.shape[0] // gates
-    shapes = {"Wx": (D, gates * H), **({"Wh": (H, gates * H)} if recurrent else {}), "b": (gates * H,)}
-    shapes |= dict.fromkeys(extra(params), (H,))
-    for name, shape in shapes.items():
-        found = tuple(getattr(params, name).shape)
-        if found != shape:
-            raise ValueError(f"{name} has shape {found}; expected {shape} for D = {D}, H = {H} and {gates} gates")
+    return _dimensions(type(params), tuple([(array.shape, array.dtype) for array in params]), gates, recurrent)
+
+
+@functools.lru_cache(maxsize=1024)  # a stream asks the same at every step, and has little time
+def _dimensions(params_type: Any, arrays: tuple, gates: int, recurrent: bool) -> tuple[int, int]:
+    shapes = {}
+    for name, (shape, dtype) in zip(params_type._fields, arrays):
+        _check_float(dtype, name)
+        shapes[name] = tuple(shape)
+    D, H = shapes["Wx"][0], shapes["Wh"][0] if recurrent else shapes["b"][0] // gates
+    expected = dict.fromkeys(shapes, (H,)) | {"Wx": (D, gates * H), "b": (gates * H,)}
+    if recurrent:
+        expected["Wh"] = (H, gates * H)
+    for name, shape in expected.items():
+        if shapes[name] != shape:
+            raise ValueError(
+                f"{name} has shape {shapes[name]}; expected {shape} for D = {D}, H = {H} and {gates} gates"
+            )
     return D, H
 
 
@@ -62,22 +72,23 @@ def check_type(params: Params, wanted: type | None) -> None:
     raise TypeError(f"params is a {type(params).__name__}; expected {wanted.__name__}({fields}), from init")
 
 
-def _check_float(x: Array, name: str) -> None:
+def _check_float(dtype: Any, *name: str) -> None:
     # Integers would be turned into float64 (NumPy) or float32 (JAX) on the way: neither was asked for.
-    if x.dtype.kind in "biu":
-        raise TypeError(f"{name} holds {x.dtype}; expected floating point (convert with {name}.astype('float32'))")
+    if dtype.kind in "biu":
+        whole = ".".join(name)
+        raise TypeError(f"{whole} holds {dtype}; expected floating point (convert with {whole}.astype('float32'))")
 
 
 def check_state(state: State, state_type: type | None, B: int, H: int, name: str) -> None:
     """Raises a TypeError or ValueError unless the state is of the cell's type and every part of it is (B, H)."""
-    wanted = "the array h (B, H)" if state_type is None else f"{state_type.__name__}{state_type._fields}"  # type: ignore[attr-defined]
     if not hasattr(state, "shape") if state_type is None else not isinstance(state, state_type):
+        wanted = "the array h (B, H)" if state_type is None else f"{state_type.__name__}{state_type._fields}"  # type: ignore[attr-defined]
         raise TypeError(f"{name} is a {type(state).__name__}; expected {wanted.replace(chr(39), '')}")
     parts = zip(state._fields, state) if state_type is not None else [("h", state)]
     for part, array in parts:
         if tuple(array.shape) != (B, H):
             raise ValueError(f"{name}.{part} has shape {tuple(array.shape)}; expected (B, H) = ({B}, {H})")
-        _check_float(array, f"{name}.{part}")
+        _check_float(array.dtype, name, part)
 
 
 def check_lengths(lengths: Array, T: int, B: int, values: bool = True) -> None:
@@ -123,7 +134,7 @@ def check_inputs(network: Any, xs: Array) -> None:
     if xs.ndim != 3:
         symbols = "; symbols need an Embedding as the first layer" if xs.ndim == 2 and xs.dtype.kind in "iu" else ""
         raise ValueError(f"xs has shape {tuple(xs.shape)}; expected time-major (T, B, D){symbols}")
-    _check_float(xs, "xs")
+    _check_float(xs.dtype, "xs")
 
 
 def check_truncated(network: Any, window: int, T: int, targets: Any) -> None:

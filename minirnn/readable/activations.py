@@ -14,8 +14,8 @@ def sigmoid(z):
     0.0
     """
     s = np.tanh(0.5 * z)
-    s += 1.0  # in place: half the time of writing it as one expression
-    s *= 0.5
+    s *= 0.5  # in place: half the time of writing it as one expression
+    s += 0.5
     return s
 
 

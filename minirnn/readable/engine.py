@@ -98,7 +98,8 @@ def step(cell: Cell, params: Params, x: Array, state: State | None) -> tuple[Arr
     zh = first(hidden(state))  # (B, GH)
     y, new_state, gates = cell.update(zx, zh, state, extra(params), *second)
     # y, the new state and the gates may be one array: callers may write into theirs.
-    return y.copy(), map_state(np.copy, new_state), StepCache(cell, params, x, zh, state, gates, seen)
+    new_state = map_state(lambda array: array.copy(), new_state)
+    return y.copy(), new_state, StepCache(cell, params, x, zh, state, gates, seen)
 
 
 def step_backward(dy: Array, dstate: State | None, cache: StepCache):
@@ -274,7 +275,9 @@ def _scaled(h: Array, scale: Array | None) -> Array:
 
 def _blocks(cell: Cell, params: Params):
     """Wh in two parts: the blocks that multiply h, and the last one if it multiplies something else."""
-    first = (cell.blocks - cell.second) * params.Wh.shape[0]
+    if not cell.second:
+        return params.Wh, None
+    first = (cell.blocks - 1) * params.Wh.shape[0]
     return params.Wh[:, :first], params.Wh[:, first:]
 
 

@@ -25,10 +25,8 @@ from minirnn.readable.contract import contract
 
 def update(zx, zh, state, extra):
     """The gates of one step, elementwise. zx, zh (B, 3H), state (B, H), b_hn (H,) -> y (B, H), state, gates."""
-    zx_r, zx_z, zx_n = blocks(zx, 3)  # (B, H) each, order r z n  G1
-    zh_r, zh_z, zh_n = blocks(zh, 3)  # (B, H) each  G1
-    r = sigmoid(zx_r + zh_r)  # G2
-    z = sigmoid(zx_z + zh_z)  # G3
+    r, z, _ = blocks(sigmoid(zx + zh), 3)  # (B, H) each, order r z n: one call is quicker than two  G1, G2, G3
+    zx_n, zh_n = blocks(zx, 3)[2], blocks(zh, 3)[2]
     n = np.tanh(zx_n + r * (zh_n + extra["b_hn"]))  # G4
     h = (1 - z) * state + z * n  # G5
     return h, h, GRUGates(r, z, n)
