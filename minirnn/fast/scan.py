@@ -344,19 +344,29 @@ def _reverse(cell, weights, zs, states, dys, mask, carry):
         if m is not None:  # a frozen step hands its gradient through, past the update
             kept = jax.tree.map(lambda d: jnp.where(m, 0, d), dstate)
             dstate = jax.tree.map(lambda d: jnp.where(m, d, 0), dstate)
-        z = tuple(buffer[t] for buffer in zs)
+        z = tuple(_read(buffer, t) for buffer in zs)
         (dz, *dz_last), dstate, dextra_t, u = _pullback(cell, weights, z, state, (dy, dstate), Wh_lastT)
         dh = hidden(dstate) + scaled(_dot(weights, dz[:, A * H :], WhT), weights.scale)  # (B, H)  P1
         dstate = with_hidden(dstate, dh)
         if kept is not None:
             dstate = jax.tree.map(jnp.add, dstate, kept)
-        zs = tuple(buffer.at[t].set(d) for buffer, d in zip(zs, (dz, *dz_last)))
+        zs = tuple(_write(buffer, d, t) for buffer, d in zip(zs, (dz, *dz_last)))
         return (dstate, jax.tree.map(jnp.add, dextra, dextra_t), zs), u
 
     (dstate, dextra, dzs), us = lax.scan(
         one_step, (*carry, zs), (jnp.arange(len(dys)), dys, states, mask), reverse=True
     )
     return (dstate, dextra), dzs, us
+
+
+def _read(buffer, t):
+    """buffer[t], without looking whether t lies inside: that costs as much as a small step."""
+    return lax.dynamic_index_in_dim(buffer, t, keepdims=False, allow_negative_indices=False)
+
+
+def _write(buffer, value, t):
+    """buffer.at[t].set(value), without looking either."""
+    return lax.dynamic_update_index_in_dim(buffer, value, t, 0, allow_negative_indices=False)
 
 
 def _pullback(cell, weights, zs, state, cotangents, Wh_lastT):
