@@ -51,7 +51,7 @@ def test_batches_are_the_same_numbers_every_time(batches):
 
 @pytest.mark.parametrize("shape", task.SHAPES)
 def test_minibatches_are_few_at_large_shapes(shape):
-    assert 2 <= task.minibatches(shape, 0.05) <= task.minibatches(shape, 0.1) <= 64
+    assert 1 <= task.minibatches(shape, 0.05) <= task.minibatches(shape, 0.1) <= 64
 
 
 def run_of(name: str, cell: str, measure: str, batches: task.Batches) -> task.Run:
@@ -210,12 +210,26 @@ def test_the_three_comparisons(monkeypatch):
     def keys(comparison, B=6, available=4):
         return {key.name: key[1:] for key in compare.keys_of(comparison, (B, 9, 9, 9), names, available)}
 
-    assert keys("one device") == {"minirnn": (1, True), "torch": (1, False), "flax": (1, True)}
-    assert keys("same mesh") == {"minirnn": (3, True), "flax": (3, True)}  # 4 devices cannot share 6 equally
-    assert keys("same mesh", B=1) == {"minirnn": (1, True), "flax": (1, True)}
+    assert keys("one device") == {"minirnn": (1, False), "torch": (1, False), "flax": (1, False)}
+    assert keys("same mesh") == {"minirnn": (3, False), "flax": (3, False)}  # 4 devices cannot share 6 equally
+    assert keys("same mesh", B=1) == {"minirnn": (1, False), "flax": (1, False)}
     assert keys("as used") == {"minirnn": (2, True), "torch": (1, False), "flax": (1, False)}
     monkeypatch.setattr(own, "compiler_options", dict)  # on a platform without options there is nothing to tell apart
-    assert keys("one device")["flax"] == keys("as used")["flax"] == (1, False)
+    assert keys("as used")["minirnn"] == (2, False)
+
+
+def test_the_finalists_are_the_quickest_on_one_device(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(compare.time, "perf_counter", lambda: now[0])
+
+    def run(seconds):
+        return lambda: now.__setitem__(0, now[0] + seconds)
+
+    taken = {"minirnn": 9.0, "torch": 8.0, "flax": 3.0, "equinox": 1.0, "haiku": 2.0}
+    runs = {compare.Key(name, 1, False): run(seconds) for name, seconds in taken.items()}
+    assert compare._all_but(2, runs) == ["flax"]
+    assert compare._all_but(0, runs) == ["equinox", "haiku", "flax"]
+    assert compare._all_but(None, runs) == []
 
 
 @pytest.mark.parametrize("shape", task.SHAPES)
@@ -225,7 +239,7 @@ def test_the_default_number_of_devices_divides_the_batch(shape):
 
 
 def rows_of(*arguments, **options) -> list[dict]:
-    return compare.rows(*arguments, **{"rounds": 2, "warmup": 0, "seconds": 1e-6} | options)
+    return compare.rows(*arguments, **{"rounds": 2, "seconds": 1e-6} | options)
 
 
 def check_rows(rows: list[dict], names: set[str]) -> None:
@@ -242,9 +256,9 @@ def test_rows_without_peers():
     rows = rows_of("rnn", SHAPE, [], ("forward", "train_step"), available=1)
     check_rows(rows, {"minirnn"})
     assert [(row["measure"], row["comparison"], row["minibatches"]) for row in rows] == [
-        ("forward", "one device", 2),
-        ("train_step", "one device", 2),
-        ("train_step", "as used", 2),
+        ("forward", "one device", 1),
+        ("train_step", "one device", 1),
+        ("train_step", "as used", 1),
     ]
 
 
@@ -261,7 +275,7 @@ for name, model in models.items():
         run = scan.run(model, "train_step", batches, devices)
         losses[f"{name} {devices}"] = [run() for _ in range(3)]
 compare.devices_for = lambda shape, available: available
-rows = compare.rows("lstm", shape, ["torch", "equinox"], rounds=2, warmup=0, seconds=1e-6)
+rows = compare.rows("lstm", shape, ["torch", "equinox"], rounds=2, seconds=1e-6)
 print(json.dumps({"losses": losses, "rows": rows}))
 """
 

@@ -125,15 +125,15 @@ def test_what_the_sizes_of_a_run_mean(monkeypatch, capsys):
     everybody = ["torch", "flax"]
     all_three = {"lstm": everybody, "gru": everybody, "rnn": everybody}
     for option, expected in {
-        "--quick": (all_three, task.QUICK_SHAPES, ["train_step"], ("as used",), None, None),
-        "--json": (all_three, task.SHAPES, ["train_step"], ratios.COMPARISONS, None, None),
+        "--quick": (all_three, task.QUICK_SHAPES, ["train_step"], ("as used",), None, False),
+        "--json": (all_three, task.SHAPES, ["train_step"], ratios.COMPARISONS, None, False),
         "--full": (
             all_three | {"rnn": ["torch"]},
             task.SHAPES,
             list(task.MEASURES),
             ratios.COMPARISONS,
             None,
-            task.SHAPES[:2],
+            True,
         ),
     }.items():
         bench.run(parse(option))
@@ -148,10 +148,18 @@ def test_the_parts_of_a_run():
         *("step lstm", "compile lstm", "step rnn", "compile rnn", "growth", "memory", "fit"),
     ]
     assert [part.label for part in suite.jobs(names, [SHAPE], ["fit"])] == ["fit"]
-    parts = suite.jobs(names, [SHAPE, (1, 2, 3, 4)], ["forward", "train_step"], single=[SHAPE])
+
+
+def test_the_parts_of_a_brief_run():
+    names = {"lstm": ["torch", "flax"], "rnn": ["torch"]}
+    parts = suite.jobs(names, [SHAPE, (1, 2, 3, 4)], ["forward", "train_step"], brief=True)
     assert [part.rows.args[3] for part in parts] == [["forward", "train_step"], ["train_step"]] * 2
-    parts = suite.jobs(names, [SHAPE, (1, 2, 3, 4)], ["forward"], single=[SHAPE])
+    assert [part.rows.args[4] for part in parts] == [ratios.COMPARISONS] * 2 + [["as used"]] * 2
+    assert all(part.rows.keywords == {"finalists": 2} for part in parts)
+    parts = suite.jobs(names, [SHAPE, (1, 2, 3, 4)], ["forward"], brief=True)
     assert [part.label for part in parts] == ["lstm 4,6,3,5", "rnn 4,6,3,5"]
+    parts = suite.jobs(names, [SHAPE], ["step", "compile"], brief=True)
+    assert [part.label for part in parts] == ["step lstm", "compile lstm", "step rnn"]
 
 
 def test_peers(monkeypatch):

@@ -6,6 +6,8 @@ several comparisons is timed once.
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -13,7 +15,7 @@ from typing import Any, NamedTuple
 from minirnn.bench import own, peers, pytorch
 from minirnn.bench.devices import devices_for, divisor
 from minirnn.bench.measure import cores, interleaved, medians, spreads
-from minirnn.bench.ratios import COMPARISONS, ONE_DEVICE, OWN, SAME_MESH, best_jax, ratios
+from minirnn.bench.ratios import AS_USED, COMPARISONS, ONE_DEVICE, OWN, SAME_MESH, best_jax, ratios
 from minirnn.bench.task import Run, Shape, make_batches, minibatches
 
 
@@ -32,17 +34,17 @@ def rows(
     measures: Sequence[str] = ("train_step",),
     comparisons: Sequence[str] = COMPARISONS,
     rounds: int = 10,
-    warmup: int = 1,
-    seconds: float = 0.04,
+    seconds: float = 0.02,
     available: int | None = None,
+    finalists: int | None = None,
 ) -> list[dict]:
     """The rows of one cell and shape, one for each measure and comparison.
 
     A row holds ``cell``, ``shape`` [B, T, D, H], ``measure``, ``comparison``, ``ms`` per minibatch by library (median
     over rounds), ``spread`` (quartiles, ms), ``ratio`` (minirnn / other: below one, minirnn is faster; ``"best jax"``
     is the quickest of the other JAX libraries, which ``best_jax`` names), ``devices``, ``minibatches``, ``rounds``,
-    ``threads`` (where a run chose them), ``notes`` (where a library's task differs) and ``failed`` (a library that
-    could not run, and why).
+    ``threads`` (where a run chose them), ``notes`` (where a library's task differs), ``failed`` (a library that could
+    not run, and why) and ``left_out`` (JAX libraries that were too slow on one device for the same mesh).
 
     Args:
       cell: of ``task.CELLS``.
@@ -50,10 +52,11 @@ def rows(
       names: of ``peers.PEERS``; each must be installed.
       measures: of ``task.PASSES``.
       comparisons: of ``ratios.COMPARISONS``, for the train step.
-      rounds: timed calls of each run.
-      warmup: calls before that, not counted.
+      rounds: timed calls of each run, after two that are not counted.
       seconds: about how long one call of a train step takes.
       available: devices; None: all that there are.
+      finalists: on the same mesh only as many of the other libraries as this, the quickest on one device: compiling
+        for everybody takes minutes. None: all of them.
     """
     import jax
 
@@ -72,8 +75,15 @@ def rows(
         if available == 1:  # then there is no mesh to be had
             chosen = [comparison for comparison in chosen if comparison != SAME_MESH]
         keys = {comparison: keys_of(comparison, shape, list(models), available) for comparison in chosen}
-        runs, failed_here = _runs(models, measure, batches, {key for of in keys.values() for key in of})
-        seconds_of = interleaved(runs, rounds, warmup)
+        alone = {key for comparison, of in keys.items() if comparison != SAME_MESH for key in of}
+        runs, failed_here = _runs(models, measure, batches, alone)
+        left_out: list[str] = []
+        if SAME_MESH in keys:
+            left_out = _all_but(finalists, runs)
+            keys[SAME_MESH] = [key for key in keys[SAME_MESH] if key.name not in left_out]
+            more, failed_there = _runs(models, measure, batches, set(keys[SAME_MESH]) - set(runs))
+            runs, failed_here = runs | more, failed_here | failed_there
+        seconds_of = interleaved(runs, rounds, warmup=1)
         middle, quartiles = medians(seconds_of), spreads(seconds_of)
         K = len(batches.xs)
         for comparison, of_comparison in keys.items():
@@ -96,6 +106,7 @@ def rows(
                     "threads": {name: runs[key].threads for name, key in done.items() if runs[key].threads},
                     "notes": {name: runs[key].note for name, key in done.items() if runs[key].note},
                     "failed": missing if comparison == SAME_MESH else failed | missing,
+                    "left_out": left_out if comparison == SAME_MESH else [],
                 }
             )
     return result
@@ -103,21 +114,29 @@ def rows(
 
 def keys_of(comparison: str, shape: Shape, names: Sequence[str], available: int) -> list[Key]:
     """Who runs how in a comparison."""
-    options = bool(own.compiler_options())
     split = divisor(shape[0], available)
     keys = []
     for name in names:
         if name == "torch":  # its threads are its own affair; it has no mesh of devices here
             keys += [Key(name, 1, False)] if comparison != SAME_MESH else []
-        elif comparison == ONE_DEVICE:
-            keys.append(Key(name, 1, options))
         elif comparison == SAME_MESH:
-            keys.append(Key(name, split, options))
-        elif name == OWN:
-            keys.append(Key(name, devices_for(shape, available), options))
+            keys.append(Key(name, split, False))
+        elif comparison == AS_USED and name == OWN:
+            keys.append(Key(name, devices_for(shape, available), bool(own.compiler_options())))
         else:
             keys.append(Key(name, 1, False))
     return keys
+
+
+def _all_but(finalists: int | None, runs: dict[Key, Run]) -> list[str]:
+    """The other JAX libraries that are not among the ``finalists`` quickest of these runs."""
+    taken: dict[str, float] = {}
+    for key, run in runs.items():
+        if key.name not in (OWN, "torch"):
+            start = time.perf_counter()
+            run()
+            taken[key.name] = min(taken.get(key.name, math.inf), time.perf_counter() - start)
+    return sorted(taken, key=taken.__getitem__)[finalists:] if finalists is not None else []
 
 
 def _runs(models, measure, batches, keys) -> tuple[dict[Key, Run], dict[Key, str]]:

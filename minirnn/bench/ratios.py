@@ -12,8 +12,8 @@ OWN = "minirnn"
 BEST = "best jax"  # the quickest of the other JAX libraries in a row
 ONE_DEVICE, SAME_MESH, AS_USED = COMPARISONS = ("one device", "same mesh", "as used")
 MEANING = {
-    ONE_DEVICE: "every JAX library on one device, with the same compiler options",
-    SAME_MESH: "every JAX library's batch split over the same mesh of devices, with the same compiler options",
+    ONE_DEVICE: "every JAX library on one device, with the compiler's own settings",
+    SAME_MESH: "every JAX library's batch split over the same mesh of devices, with the compiler's own settings",
     AS_USED: "minirnn with its default number of devices and its compiler options, the others in their usual form",
 }
 _ON_JAX = ("flax", "equinox", "haiku", "keras")

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from minirnn.bench import compare, compiling, fitting, peers, streaming
 from minirnn.bench.measure import machine
-from minirnn.bench.ratios import COMPARISONS, geometric_means
+from minirnn.bench.ratios import AS_USED, COMPARISONS, geometric_means
 from minirnn.bench.targets import targets
 from minirnn.bench.task import PASSES, Shape
 
@@ -27,7 +27,7 @@ def jobs(
     measures: Sequence[str],
     comparisons: Sequence[str] = COMPARISONS,
     rounds: int | None = None,
-    single: Sequence[Shape] | None = None,
+    brief: bool = False,
 ) -> list[Job]:
     """The parts of a run, for ``run``.
 
@@ -36,27 +36,31 @@ def jobs(
       shapes: (B, T, D, H) each, for the passes.
       measures: of ``task.MEASURES``.
       comparisons: of ``ratios.COMPARISONS``, for the train step.
-      rounds: timed calls of each; None: 10, of a compilation 3, and one whole training.
-      single: of the shapes, those for forward and forward_backward; None: all.
+      rounds: timed calls of each; None: 10, of a compilation or a gradient of a second 3, and one whole training.
+      brief: what is not the train step at one shape and for one cell; on the same mesh the two quickest of the other
+        libraries; no comparison of JAX libraries for a cell that has none beside it. So all measures end in minutes.
     """
     many, few, one = (rounds or usual for usual in (10, 3, 1))
     everybody = list(dict.fromkeys(name for of in names.values() for name in of))
     found = []
     for cell, of_cell in names.items():
+        chosen = [AS_USED] if brief and set(of_cell) <= {"torch"} else comparisons
         for shape in shapes:
-            passes = [m for m in PASSES if m in measures and (m == "train_step" or single is None or shape in single)]
+            passes = [m for m in PASSES if m in measures and (m == "train_step" or not brief or shape == shapes[0])]
             if passes:
-                rows = partial(compare.rows, cell, shape, of_cell, passes, comparisons, many)
+                finalists = 2 if brief else None
+                rows = partial(compare.rows, cell, shape, of_cell, passes, chosen, many, finalists=finalists)
                 found.append(Job(f"{cell} {','.join(map(str, shape))}", rows))
-    for cell in names:
+    for index, cell in enumerate(names):
         if "step" in measures:
             found.append(Job(f"step {cell}", partial(streaming.rows, cell, names[cell], many)))
-        if "compile" in measures:
+        if "compile" in measures and not (brief and index):
             found.append(Job(f"compile {cell}", partial(compiling.compile_rows, cell, names[cell], few)))
     if "growth" in measures:
         found.append(Job("growth", partial(compiling.growth_rows, many)))
     if "memory" in measures:
-        found.append(Job("memory", partial(compiling.memory_rows, rounds=many)))
+        timed = ("all", "states") if brief else (compiling.PLAIN, *compiling.POLICIES)
+        found.append(Job("memory", partial(compiling.memory_rows, rounds=few, timed=timed)))
     if "fit" in measures:
         found.append(Job("fit", partial(fitting.rows, everybody, one)))
     return found

@@ -37,7 +37,8 @@ def render(result: Mapping, summary: bool = False) -> str:
         of_measure = [row for row in rows if row["measure"] == measure]
         for comparison in dict.fromkeys(row.get("comparison") for row in of_measure):
             chosen = [row for row in of_measure if row.get("comparison") == comparison]
-            lines += ["", _title(measure, comparison)]
+            some = any(row.get("left_out") for row in chosen)
+            lines += ["", _title(measure, comparison) + (" (of the others the quickest on one device)" if some else "")]
             if measure == "growth":
                 lines += _growth(chosen)
             elif measure in ("memory", "memory_time"):
@@ -105,12 +106,17 @@ def _growth(rows: Sequence[Mapping]) -> list[str]:
 def _memory(rows: Sequence[Mapping]) -> list[str]:
     lines = []
     for row in rows:
-        values = row["mib"] if "mib" in row else row["ms"]
+        values, base = (row["mib"], PLAIN) if "mib" in row else (row["ms"], "all")
         body = [[f"{row['cell']} (B, T, D, H)", *values]]
-        entries = [f"{_ms(v)} ({v / values[PLAIN]:.2f})" if n != PLAIN else _ms(v) for n, v in values.items()]
+        entries = [
+            f"{_ms(v)} ({v / values[base]:.2f})" if n != base and base in values else _ms(v) for n, v in values.items()
+        ]
         body.append([", ".join(map(str, row["shape"])), *entries])
         lines += ["", *_aligned(body)]
-    return [*lines, f"In parentheses: divided by {PLAIN}, JAX's own gradient of the scan."]
+    return [
+        *lines,
+        f"In parentheses: memory divided by that of {PLAIN}, JAX's own gradient of the scan; time by that of all.",
+    ]
 
 
 def _remarks(rows: Sequence[Mapping]) -> list[str]:

@@ -74,15 +74,15 @@ class Run:
 
 
 def minibatches(shape: Shape, seconds: float = 0.1) -> int:
-    """K for one shape: about ``seconds`` of training per call on two cores, between 2 and 64.
+    """K for one shape: about ``seconds`` of training per call on two cores, between 1 and 64.
 
     >>> minibatches((32, 24, 1, 32)), minibatches((64, 128, 64, 256))
-    (64, 2)
+    (64, 1)
     """
     B, T, D, H = shape
     # An LSTM's products, forward and backward, at 150 GFLOP/s, and 8 µs for each turn of the loop.
     one = 6 * T * B * (D + H) * 4 * H / 150e9 + T * 8e-6
-    return min(max(round(seconds / one), 2), 64)
+    return min(max(round(seconds / one), 1), 64)
 
 
 def make_batches(shape: Shape, count: int, seed: int = 0) -> Batches:

@@ -191,7 +191,7 @@ def gate_block(name: str, order: tuple[str, ...], hidden_size: int) -> slice:
 
 def extra(params: Params) -> dict[str, Array]:
     """The elementwise parameters of a cell: every field that is not part of a product (a GRU's ``b_hn``)."""
-    return {name: getattr(params, name) for name in _extra_names(type(params))}
+    return {name: getattr(params, name) for name in _extra_names(type(params))}  # type: ignore[arg-type]
 
 
 @functools.cache

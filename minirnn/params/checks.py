@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minirnn.params.cells import Array, Directions, Params, State, extra
+from minirnn.params.cells import Array, Directions, Params, State
 
 
 def check_step(
@@ -43,7 +43,7 @@ def _check_params(params: Params, gates: int, recurrent: bool) -> tuple[int, int
         raise TypeError(
             f"params is a {type(params).__name__}{params._fields}; expected the weights {wanted}".replace("'", "")
         )
-    return _dimensions(type(params), tuple([(array.shape, array.dtype) for array in params]), gates, recurrent)
+    return _dimensions(type(params), tuple([(array.shape, array.dtype) for array in params]), gates, recurrent)  # type: ignore[arg-type]
 
 
 @functools.lru_cache(maxsize=1024)  # a stream asks the same at every step, and has little time
