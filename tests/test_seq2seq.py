@@ -1,5 +1,6 @@
 """The encoder-decoder: a naive transcription, gradients, teacher forcing, greedy choice, beam search."""
 
+import dataclasses
 import functools
 import itertools
 
@@ -480,6 +481,17 @@ def test_weights_are_those_of_the_description():
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize("name", ["lstm, 2 layers, both ways, bilinear", "gru, bridge, additive"])
+def test_what_is_kept_for_the_gradient_changes_nothing(name, x64):
+    description = DESCRIPTIONS[name]
+    usual = by_jax(description, *setup(description))
+    for save in ("states", "chunks"):
+        found = by_jax(dataclasses.replace(description, save=save), *setup(description))
+        assert all(parity.relative_error(found[key], usual[key]) < 1e-12 for key in usual)
+    rounded = by_jax(dataclasses.replace(description, products="bfloat16"), *setup(description))
+    assert 1e-5 < parity.relative_error(rounded["logits"], usual["logits"]) < 3e-2
+
+
 @pytest.mark.parametrize("cell", readable.cells.CELLS)
 def test_every_cell_can_be_bridged(cell):
     description = EncoderDecoder(cell=cell, bridge=True, **SIZES)
@@ -504,6 +516,8 @@ def test_every_cell_can_be_bridged(cell):
         ({"end": 1}, r"must be three symbols below 7, got \(0, 1, 1\)"),
         ({"start": 7}, r"must be three symbols below 7, got \(0, 7, 2\)"),
         ({"source_vocabulary": 3, "pad": 4}, "pad must be a source symbol below 3, got 4"),
+        ({"save": "some"}, "unknown save 'some'; expected one of 'all', 'states', 'chunks'"),
+        ({"products": "int8"}, "unknown products 'int8'; expected one of None, 'bfloat16'"),
     ],
 )
 def test_a_description_that_contradicts_itself(changes, message):

@@ -52,7 +52,7 @@ def rows(
       names: of ``peers.PEERS``; each must be installed.
       measures: of ``task.PASSES``.
       comparisons: of ``ratios.COMPARISONS``, for the train step.
-      rounds: timed calls of each run, after two that are not counted.
+      rounds: timed calls of each run, after one that is not counted.
       seconds: about how long one call of a train step takes.
       available: devices; None: all that there are.
       finalists: on the same mesh only as many of the other libraries as this, the quickest on one device: compiling
@@ -83,7 +83,7 @@ def rows(
             keys[SAME_MESH] = [key for key in keys[SAME_MESH] if key.name not in left_out]
             more, failed_there = _runs(models, measure, batches, set(keys[SAME_MESH]) - set(runs))
             runs, failed_here = runs | more, failed_here | failed_there
-        seconds_of = interleaved(runs, rounds, warmup=1)
+        seconds_of = interleaved(runs, rounds, warmup=0)  # each was called before
         middle, quartiles = medians(seconds_of), spreads(seconds_of)
         K = len(batches.xs)
         for comparison, of_comparison in keys.items():

@@ -56,7 +56,26 @@ def build_flax(cell: str, shape: Shape) -> Model:
     def loss(params, xs, ys):
         return mean_squared_error(model.apply(params, xs), ys)
 
-    return Model(loss, jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 1, D))))
+    return Model(loss, _drawn(jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 1, D)))))
+
+
+def _drawn(shapes: Any) -> Any:
+    """Weights of these shapes: matrices of variance 1/fan-in, biases of zero.
+
+    A library's own initialiser would be compiled first: a second for each shape, and the times do not depend on it.
+    """
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+
+    def draw(leaf):
+        if len(leaf.shape) < 2:
+            return jnp.zeros(leaf.shape, leaf.dtype)
+        return jnp.asarray(rng.standard_normal(leaf.shape) / np.sqrt(leaf.shape[0]), leaf.dtype)
+
+    return jax.tree.map(draw, shapes)
 
 
 def _build_flax_nnx_gru(shape: Shape) -> Model:
@@ -153,7 +172,7 @@ def build_haiku(cell: str, shape: Shape) -> Model:
         "gru": "resets before the product (has no other GRU): one product more inside the step",
         "rnn": "its own VanillaRNN is ReLU; built from two hk.Linear",
     }[cell]
-    return Model(loss, jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 1, D))), note)
+    return Model(loss, _drawn(jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 1, D)))), note)
 
 
 def haiku_core(cell: str, H: int) -> Any:

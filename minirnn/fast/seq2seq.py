@@ -113,7 +113,7 @@ def forward(
     cell = CELLS[description.cell]
     xs = _embed(params.target_embedding, symbols)  # (T, B, E)
     for layer, state in zip(params.decoder, encoded.states):
-        xs, _ = cell.forward(layer, xs, state)
+        xs, _ = cell.forward(layer, xs, state, save=description.save, products=description.products)
     p, _ = _head(params, xs, encoded)
     return p if mask is None else jnp.where(mask[:, :, None], p, 0)
 

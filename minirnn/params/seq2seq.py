@@ -13,7 +13,7 @@ import numpy as np
 
 from minirnn.params.cells import STATES, Array, Directions, Params, State
 from minirnn.params.initialisers import INITIALISERS, generator, glorot_uniform
-from minirnn.params.networks import DenseParams, Recurrent, init_dense, init_embedding
+from minirnn.params.networks import PRODUCTS, SAVE, DenseParams, Recurrent, init_dense, init_embedding
 
 # ---------------------------------------------------------------- attention
 
@@ -128,6 +128,8 @@ class EncoderDecoder:
       start: the symbol that the decoder reads first.
       end: the symbol that ends a target; it counts as part of it.
       pad: what stands after the end.
+      save: what the JAX half keeps of every step for the gradient, as in :class:`Recurrent`.
+      products: what the JAX half rounds the factors of the recurrent layers' products to, as in :class:`Recurrent`.
     """
 
     source_vocabulary: int
@@ -142,6 +144,8 @@ class EncoderDecoder:
     start: int = 1
     end: int = 2
     pad: int = 0
+    save: str = "all"
+    products: str | None = None
 
     def __post_init__(self):
         _check_description(self)
@@ -149,7 +153,7 @@ class EncoderDecoder:
     @property
     def encoder_layer(self) -> Recurrent:
         """Each layer of the encoder."""
-        return Recurrent(self.cell, self.hidden_size, self.bidirectional)
+        return Recurrent(self.cell, self.hidden_size, self.bidirectional, save=self.save, products=self.products)
 
 
 class EncoderDecoderParams(NamedTuple):
@@ -216,6 +220,9 @@ def _check_description(d: EncoderDecoder) -> None:
         )
     if d.bidirectional and d.attention == "dot":
         raise ValueError("a bidirectional encoder has outputs of 2H numbers, a query has H: use bilinear attention")
+    for name, known in (("save", SAVE), ("products", PRODUCTS)):
+        if getattr(d, name) not in known:
+            raise ValueError(f"unknown {name} {getattr(d, name)!r}; expected one of {', '.join(map(repr, known))}")
     special = (d.pad, d.start, d.end)
     if len(set(special)) < 3 or min(special) < 0 or max(special) >= d.target_vocabulary:
         raise ValueError(f"pad, start and end must be three symbols below {d.target_vocabulary}, got {special}")
