@@ -51,15 +51,19 @@ def ratios(ms: Mapping[str, float]) -> dict[str, float]:
 
 
 def geometric_means(rows: Sequence[Mapping]) -> list[dict]:
-    """Over the shapes, for each measure, comparison and cell: ``ratio`` (the mean) and ``largest``, by library."""
+    """Over the shapes, for each measure, comparison and cell: ``ratio`` (the mean) and ``largest``, by library.
+
+    A library that was left out at some shapes has no mean: it would be one over its best shapes.
+    """
     groups: dict[tuple, list[Mapping]] = {}
     for row in rows:
         if row.get("ratio") and "comparison" in row:
-            groups.setdefault((row["measure"], row["comparison"], row["cell"]), []).append(row["ratio"])
+            groups.setdefault((row["measure"], row["comparison"], row["cell"]), []).append(row)
     means = []
     for (measure, comparison, cell), of_group in groups.items():
-        names = dict.fromkeys(name for ratio in of_group for name in ratio)
-        values = {name: [ratio[name] for ratio in of_group if name in ratio] for name in names}
+        left_out = {name for row in of_group for name in row.get("left_out", ())}
+        names = dict.fromkeys(name for row in of_group for name in row["ratio"] if name not in left_out)
+        values = {name: [row["ratio"][name] for row in of_group if name in row["ratio"]] for name in names}
         means.append(
             {
                 "measure": measure,
