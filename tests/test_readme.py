@@ -20,12 +20,13 @@ def code_lines(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize(("block", "half"), [(0, "readable"), (1, "fast")])
-def test_the_eight_lines_stand_in_the_source(block, half):
+def test_the_lines_of_a_step_stand_in_the_source(block, half):
     shown = code_lines(blocks("python")[block])
-    assert len(shown) == 8
+    assert shown[-1].startswith("h = ")
+    assert len(shown) in (7, 8)  # all of a step
     source = code_lines((Path(minirnn.__file__).parent / half / "lstm.py").read_text())
     start = source.index(shown[0])
-    assert source[start : start + 8] == shown
+    assert source[start : start + len(shown)] == shown
 
 
 @pytest.mark.parametrize("which", [slice(2, 3), slice(3, None)], ids=["forecast", "cells"])
