@@ -43,10 +43,11 @@ def jobs(
     many, few, one = (rounds or usual for usual in (10, 3, 1))
     everybody = list(dict.fromkeys(name for of in names.values() for name in of))
     found = []
-    for cell, of_cell in names.items():
+    for index, (cell, of_cell) in enumerate(names.items()):
         chosen = [AS_USED] if brief and set(of_cell) <= {"torch"} else comparisons
         for shape in shapes:
-            passes = [m for m in PASSES if m in measures and (m == "train_step" or not brief or shape == shapes[0])]
+            all_passes = not brief or (index == 0 and shape == shapes[0])
+            passes = [m for m in PASSES if m in measures and (m == "train_step" or all_passes)]
             if passes:
                 finalists = 2 if brief else None
                 rows = partial(compare.rows, cell, shape, of_cell, passes, chosen, many, finalists=finalists)
