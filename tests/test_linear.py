@@ -7,15 +7,18 @@ import parity
 import pytest
 
 from minirnn import fast, readable
-from minirnn.fast import linear
+from minirnn.fast import linear, platforms
 from minirnn.readable.activations import log_sigmoid
 
 cells = pytest.mark.parametrize("cell", ["mingru", "minlstm"])
+ways = pytest.mark.parametrize("parallel", [True, False], ids=["parallel", "one after another"])
 halves = pytest.mark.parametrize("half", [readable, fast], ids=["readable", "fast"])
 
 
+@ways
 @pytest.mark.parametrize(("dtype", "bound"), [(np.float32, 1e-5), (np.float64, 1e-10)])
-def test_the_halves_agree_over_4096_steps(dtype, bound, request):
+def test_the_halves_agree_over_4096_steps(dtype, bound, parallel, request, monkeypatch):
+    monkeypatch.setattr(platforms, "parallel_in_time", lambda: parallel)
     if dtype == np.float64:
         request.getfixturevalue("x64")
     for cell in ("mingru", "minlstm"):  # in one test: they share a compiled scan
@@ -29,17 +32,28 @@ def test_the_halves_agree_over_4096_steps(dtype, bound, request):
 
 
 @cells
-def test_the_scan_and_its_gradient_have_no_loop_over_time(cell):
+@pytest.mark.parametrize("platform", ["cpu", "gpu", "tpu"])
+def test_only_a_cpu_loops_over_time(cell, platform):
     case = parity.make_case(cell, T=64, dtype=np.float32)
 
     def loss(params):
         return getattr(fast, cell).forward(params, case.xs, case.state, case.lengths)[0].sum()
 
-    program = str(jax.make_jaxpr(jax.grad(loss))(case.params))
-    assert "scan[" not in program
+    with platforms.compiling_for(platform):
+        program = str(jax.make_jaxpr(jax.grad(loss))(case.params))
+    assert program.count("scan[") == (2 if platform == "cpu" else 0)  # forwards and backwards
     assert "while[" not in program
     plain = lambda p: linear.forward(getattr(fast, cell).CELL, p, case.xs, plain=True)[0]  # noqa: E731
     assert "scan[" in str(jax.make_jaxpr(plain)(case.params))
+
+
+@cells
+@ways
+def test_both_ways_give_the_same_gradients(cell, parallel, x64, monkeypatch):
+    """Lengths, an initial state, and the gradient with respect to everything."""
+    monkeypatch.setattr(platforms, "parallel_in_time", lambda: parallel)
+    case = parity.make_case(cell, T=7)
+    parity.worst(parity.by_hand(case), parity.by_jax(case), 1e-12)
 
 
 @pytest.mark.parametrize("level", [-40.0, -120.0, -1000.0])

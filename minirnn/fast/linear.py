@@ -1,8 +1,9 @@
-"""The scan over time of the cells whose gates do not read h (H1-H5), in O(log T) depth.
+"""The scan over time of the cells whose gates do not read h (H1-H5): parallel in time on accelerators.
 
 Such a cell is a linear recurrence: ``h_t = a_t h_{t-1} + u_t``, where the coefficients a and u follow from x_t alone.
-Two steps one after the other are again such a step, so ``lax.associative_scan`` can join them in any grouping: many at
-once instead of one after another. A cell brings one elementwise function for all steps,
+Two steps one after the other are again such a step, so ``lax.associative_scan`` can join them in any grouping, many at
+once, in O(log T) depth. The few cores of a CPU have no use for that: there the steps follow one another
+(``platforms.parallel_in_time``). A cell brings one elementwise function for all steps,
 
   coefficients(zx, note) -> a, u
 
@@ -25,6 +26,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from minirnn.fast import platforms
 from minirnn.fast.engine import _masked, _prepare, unnoted
 from minirnn.fast.scan import dot, make_plan
 from minirnn.params import Array, Params, check_step, check_type
@@ -137,15 +139,15 @@ def _product_bwd(products, dtype, residuals, dzx):
 _product.defvjp(_product_fwd, _product_bwd)
 
 
-def _plain_scan(a, u, h0):
-    """The recurrence as one would write it first. The oracle of :func:`_scan`."""
+def _plain_scan(a, u, h0, reverse=False):
+    """The recurrence as one would write it first. The oracle of :func:`_scan`, and what that does on a CPU."""
 
     def one_step(h, coefficients):
         a, u = coefficients
         h = a * h + u  # H1
         return h, h
 
-    return lax.scan(one_step, h0, (a, u))[1]
+    return lax.scan(one_step, h0, (a, u), reverse=reverse)[1]
 
 
 @functools.partial(jax.jit, static_argnames="reverse")
@@ -162,6 +164,8 @@ def _prefixes(a, u, reverse=False):
 @jax.custom_vjp
 def _scan(a, u, h0):
     """The states after every step: a, u (T, B, H), h0 (B, H) -> (T, B, H)."""
+    if not platforms.parallel_in_time():
+        return _plain_scan(a, u, h0)
     A, U = _prefixes(a, u)
     return A * h0 + U  # H1
 
@@ -176,7 +180,10 @@ def _scan_bwd(residuals, dhs):
     hs_prev = jnp.concatenate([h0[None], hs])[:-1]  # (T, B, H): what entered each step
     # The recurrence dh_t = dy_t + a_{t+1} dh_{t+1}, from the last step to the first.
     a_next = jnp.concatenate([a[1:], jnp.ones_like(a[:1])])
-    _, dh = _prefixes(a_next, dhs, reverse=True)  # (T, B, H)  H2, H5
+    if platforms.parallel_in_time():
+        _, dh = _prefixes(a_next, dhs, reverse=True)  # (T, B, H)  H2, H5
+    else:
+        dh = _plain_scan(a_next, dhs, jnp.zeros_like(h0), reverse=True)  # (T, B, H)  H2, H5
     da = dh * hs_prev  # H3
     du = dh  # H4
     dh0 = (a[:1] * dh[:1]).sum(axis=0)  # (B, H)  H5; zero where T = 0
