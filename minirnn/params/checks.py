@@ -84,11 +84,12 @@ def check_state(state: State, state_type: type | None, B: int, H: int, name: str
     if not hasattr(state, "shape") if state_type is None else not isinstance(state, state_type):
         wanted = "the array h (B, H)" if state_type is None else f"{state_type.__name__}{state_type._fields}"  # type: ignore[attr-defined]
         raise TypeError(f"{name} is a {type(state).__name__}; expected {wanted.replace(chr(39), '')}")
-    parts = zip(state._fields, state) if state_type is not None else [("h", state)]
-    for part, array in parts:
-        if tuple(array.shape) != (B, H):
-            raise ValueError(f"{name}.{part} has shape {tuple(array.shape)}; expected (B, H) = ({B}, {H})")
-        _check_float(array.dtype, name, part)
+    for index, array in enumerate(state if state_type is not None else (state,)):
+        if array.shape != (B, H) or array.dtype.kind in "biu":
+            part = state._fields[index] if state_type is not None else "h"
+            if tuple(array.shape) != (B, H):
+                raise ValueError(f"{name}.{part} has shape {tuple(array.shape)}; expected (B, H) = ({B}, {H})")
+            _check_float(array.dtype, name, part)
 
 
 def check_lengths(lengths: Array, T: int, B: int, values: bool = True) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -17,6 +18,28 @@ def sigmoid(z):
     s *= 0.5  # in place: half the time of writing it as one expression
     s += 0.5
     return s
+
+
+def activate(z, *functions):
+    """A function for each of equal blocks of columns, sigmoid or np.tanh: z (..., n·H) -> n views (..., H).
+
+    One tanh serves them all, since sigma(z) = 1/2 + tanh(z / 2) / 2: a step of a small layer is mostly calls.
+
+    >>> activate(np.zeros((1, 2)), sigmoid, np.tanh)
+    [array([[0.5]]), array([[0.]])]
+    """
+    scale, shift = _rows(functions, z.shape[-1], z.ndim, z.dtype)
+    a = np.tanh(z * scale)
+    a *= scale
+    a += shift
+    return blocks(a, len(functions))
+
+
+@functools.lru_cache(maxsize=64)
+def _rows(functions, columns, axes, dtype):
+    """For sigmoid 1/2 and 1/2, for tanh 1 and 0, over the columns of each block; of as many axes as z: half the time."""
+    scale, shift = np.array([{sigmoid: (0.5, 0.5), np.tanh: (1.0, 0.0)}[f] for f in functions], dtype).real.T
+    return [np.repeat(row, columns // len(functions)).reshape(*[1] * (axes - 1), -1) for row in (scale, shift)]
 
 
 def blocks(z, count):

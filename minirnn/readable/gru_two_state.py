@@ -20,16 +20,14 @@ import numpy as np
 
 from minirnn.params import GRU_TWO_STATE_GATES, GRUTwoState, GRUTwoStateGates, GRUTwoStateParams, init_gru_two_state
 from minirnn.readable import engine
-from minirnn.readable.activations import blocks, sigmoid
+from minirnn.readable.activations import activate, sigmoid
 from minirnn.readable.contract import contract
 
 
 def update(zx, zh, state, extra):
     """The gates of one step, elementwise. zx, zh (B, 3H), state.h and state.c (B, H) -> y (B, H), state, gates."""
-    a_r, a_z, a_c = blocks(zx + zh, 3)  # (B, H) each, order r z c  T1
-    r = sigmoid(a_r)  # T2
-    z = sigmoid(a_z)  # T3
-    n = np.tanh(a_c)  # T4
+    a = zx + zh  # (B, 3H), order r z c  T1
+    r, z, n = activate(a, sigmoid, sigmoid, np.tanh)  # (B, H) each  T2, T3, T4
     c = z * state.c + (1 - z) * n  # T5
     h = r * state.h + (1 - r) * c  # T6
     return h, GRUTwoState(h, c), GRUTwoStateGates(r, z, n, c)

@@ -18,16 +18,14 @@ import numpy as np
 
 from minirnn.params import LSTM_GATES, LSTMGates, LSTMParams, LSTMState, init_lstm
 from minirnn.readable import engine
-from minirnn.readable.activations import blocks, sigmoid
+from minirnn.readable.activations import activate, sigmoid
 from minirnn.readable.contract import contract
 
 
 def update(zx, zh, state, extra):
     """The gates of one step, elementwise. zx, zh (B, 4H), state.h and state.c (B, H) -> y (B, H), state, gates."""
-    z = zx + zh  # (B, 4H)  L1
-    i, f, _, o = blocks(sigmoid(z), 4)  # (B, H) each, order i f g o: one call is quicker than three  L2, L3, L5
-    _, _, z_g, _ = blocks(z, 4)
-    g = np.tanh(z_g)  # L4
+    z = zx + zh  # (B, 4H), order i f g o  L1
+    i, f, g, o = activate(z, sigmoid, sigmoid, np.tanh, sigmoid)  # (B, H) each  L2, L3, L4, L5
     c = f * state.c + i * g  # L6
     tanh_c = np.tanh(c)
     h = o * tanh_c  # L7

@@ -20,17 +20,14 @@ import numpy as np
 
 from minirnn.params import LSTM_GATES, LSTMParams, LSTMSingleStateGates, init_lstm
 from minirnn.readable import engine
-from minirnn.readable.activations import blocks, sigmoid
+from minirnn.readable.activations import activate, sigmoid
 from minirnn.readable.contract import contract
 
 
 def update(zx, zh, state, extra):
     """The gates of one step, elementwise. zx, zh (B, 4H), state (B, H) -> y (B, H), state, gates."""
-    z_i, z_f, z_g, z_o = blocks(zx + zh, 4)  # (B, H) each, order i f g o  S1
-    i = sigmoid(z_i)  # S2
-    f = sigmoid(z_f)  # S3
-    g = np.tanh(z_g)  # S4
-    o = sigmoid(z_o)  # S5
+    z = zx + zh  # (B, 4H), order i f g o  S1
+    i, f, g, o = activate(z, sigmoid, sigmoid, np.tanh, sigmoid)  # (B, H) each  S2, S3, S4, S5
     h = f * state + i * g  # S6
     tanh_h = np.tanh(h)
     y = o * tanh_h  # S7
