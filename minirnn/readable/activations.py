@@ -37,7 +37,7 @@ def activate(z, *functions):
 
 @functools.lru_cache(maxsize=64)
 def _rows(functions, columns, axes, dtype):
-    """For sigmoid 1/2 and 1/2, for tanh 1 and 0, over the columns of each block; of as many axes as z: half the time."""
+    """For sigmoid 1/2 and 1/2, for tanh 1 and 0, over the columns of each block; with as many axes as z, for speed."""
     scale, shift = np.array([{sigmoid: (0.5, 0.5), np.tanh: (1.0, 0.0)}[f] for f in functions], dtype).real.T
     return [np.repeat(row, columns // len(functions)).reshape(*[1] * (axes - 1), -1) for row in (scale, shift)]
 
