@@ -98,7 +98,7 @@ def step(cell: Cell, params: Params, x: Array, state: State | None) -> tuple[Arr
     zh = first(hidden(state))  # (B, GH)
     y, new_state, gates = cell.update(zx, zh, state, extra(params), *second)
     # y, the new state and the gates may be one array: callers may write into theirs.
-    new_state = map_state(np.ndarray.copy, new_state)
+    new_state = map_state(lambda array: array.copy(), new_state)
     return y.copy(), new_state, StepCache(cell, params, x, zh, state, gates, seen)
 
 
