@@ -9,10 +9,6 @@ import jax
 import numpy as np
 import pytest
 
-# Tests of what compiled code computes compile without LLVM's expensive passes, in two thirds of the time. As users
-# compile it, it is checked by the tests that start processes of their own, by parity.py, and by the tutorials.
-jax.config.update("jax_disable_most_optimizations", True)
-
 # While tests are collected hypothesis writes down the constants of imported files: not beside the code.
 notes = tempfile.mkdtemp(prefix="hypothesis-")
 atexit.register(shutil.rmtree, notes, ignore_errors=True)

@@ -50,15 +50,22 @@ def test_only_a_cpu_loops_over_time(cell, platform):
 @cells
 @ways
 def test_both_ways_give_the_same_gradients(cell, parallel, x64, monkeypatch):
-    """Lengths, an initial state, and the gradient with respect to everything."""
+    """Lengths, an initial state, and the gradient with respect to everything; no steps; padding of NaN."""
     monkeypatch.setattr(platforms, "parallel_in_time", lambda: parallel)
-    case = parity.make_case(cell, T=7)
-    parity.worst(parity.by_hand(case), parity.by_jax(case), 1e-12)
+    for T in (0, 1, 7):
+        case = parity.make_case(cell, T=T, ragged=T > 1)
+        parity.worst(parity.by_hand(case), parity.by_jax(case), 1e-12)
+    padded = np.where(np.arange(7)[:, None, None] < np.array(case.lengths)[:, None], case.xs, np.nan)
+    module = getattr(fast, cell)
+    for a, b in zip(*(module.forward(case.params, xs, case.state, case.lengths) for xs in (case.xs, padded))):
+        np.testing.assert_array_equal(a, b)
 
 
+@ways
 @pytest.mark.parametrize("level", [-40.0, -120.0, -1000.0])
-def test_minlstm_gates_that_both_underflow_are_still_divided(level):
+def test_minlstm_gates_that_both_underflow_are_still_divided(level, parallel, monkeypatch):
     """f / (f + i) depends on the difference of the pre-activations once both are far below zero."""
+    monkeypatch.setattr(platforms, "parallel_in_time", lambda: parallel)
     case = parity.make_case("minlstm", dtype=np.float32, ragged=False)
     params = case.params._replace(Wx=case.params.Wx * np.float32(0.01))
     f, i, n = np.split(params.b, 3)
@@ -102,8 +109,10 @@ def test_weights_of_another_kind_of_cell_are_named(half):
 
 
 @cells
-def test_many_models_at_once(cell):
+@ways
+def test_many_models_at_once(cell, parallel, monkeypatch):
     """``vmap`` over weights, as the training loop does with its members."""
+    monkeypatch.setattr(platforms, "parallel_in_time", lambda: parallel)
     case = parity.make_case(cell, dtype=np.float32)
     two = jax.tree.map(lambda a: jnp.stack([a, 2 * a]), case.params)
 

@@ -37,8 +37,9 @@ def jobs(
       measures: of ``task.MEASURES``.
       comparisons: of ``ratios.COMPARISONS``, for the train step.
       rounds: timed calls of each; None: 10, of a compilation or a gradient of a second 3, and one whole training.
-      brief: what is not the train step at one shape and for one cell; on the same mesh the two quickest of the other
-        libraries; no comparison of JAX libraries for a cell that has none beside it. So all measures end in minutes.
+      brief: single passes at the first shape and compilation, both for the first cell only; on the same mesh the two
+        quickest of the other libraries; no comparison of JAX libraries for a cell that has none beside it. So all
+        measures end in minutes.
     """
     many, few, one = (rounds or usual for usual in (10, 3, 1))
     everybody = list(dict.fromkeys(name for of in names.values() for name in of))

@@ -70,8 +70,8 @@ def add_parser(subparsers) -> None:
     size.add_argument(
         "--full",
         action="store_true",
-        help="every measure and a summary; but for the train step at one shape, the rnn beside PyTorch only, and on "
-        "the same devices the two quickest of the other libraries",
+        help="every measure and a summary; single passes and compilation for the first cell only, the former at the "
+        "first shape; the rnn beside PyTorch only; on the same devices the two quickest of the other libraries",
     )
     parser.add_argument("--figure", metavar="FILE", help="draw the ratios of the train step: a .png, .svg or .pdf")
     parser.add_argument("--json", action="store_true", help="print the result as JSON, and nothing else")

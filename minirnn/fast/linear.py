@@ -11,7 +11,8 @@ once, in O(log T) depth. The few cores of a CPU have no use for that: there the 
 gates read h.
 
 JAX differentiates everything but the recurrence. The gradient of that is the same recurrence in reverse, so it is
-written as such: it needs a and the states, where autodiff would keep every level of the scan's tree.
+written as such: it needs a and the states, where autodiff would keep more (of a parallel scan, every level of its
+tree).
 
 Dimension letters: T time steps, B batch, D input size, H hidden size, G gates.
 """
@@ -74,7 +75,7 @@ def forward(
     Arguments, masking and errors are those of :func:`minirnn.fast.engine.forward`. With ``plain`` the recurrence is one
     step after another and its gradient JAX's own, which allows forward mode (``jax.jvp``, Hessians). ``save``: with
     ``"states"`` or ``"chunks"``, which are the same here, the layer keeps its inputs only and runs once more before its
-    gradient; nothing serial is repeated.
+    gradient (on a CPU with its loop over time).
     """
     plan = make_plan(save, products)
 

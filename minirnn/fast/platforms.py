@@ -1,6 +1,7 @@
 """What is done differently on different platforms, in one place.
 
-The mathematics never depends on the platform; only the layout of the products and the options of the compiler do.
+The mathematics never depends on the platform; only the order of the computation, the layout of the products
+and the options of the compiler do.
 Each choice says what was measured.
 """
 
@@ -52,8 +53,9 @@ def parallel_in_time() -> bool:
     """Whether a linear recurrence is computed in O(log T) depth, which takes about twice the arithmetic.
 
     On an accelerator depth is what costs. On a CPU one step after another took 0.34 to 0.77 of the time of a minGRU's
-    or minLSTM's gradient at (B, T, D, H) = (16, 64 to 4096, 16, 64) and (64, 1024, 64, 256), and compiled in under a
-    second where the tree of the scan needs 1.5 at T = 64 and 3 at T = 4096. Blocks of steps in parallel lay in between.
+    or minLSTM's gradient at (B, T, D, H) = (16, 64 to 4096, 16, 64) and (64, 1024, 64, 256). Its train step compiled in
+    about a second, where the tree of the scan needs 2 at T = 64 and 3 at T = 4096. Blocks of steps in parallel lay in
+    between.
     """
     return current() != "cpu"
 

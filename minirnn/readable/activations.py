@@ -28,7 +28,7 @@ def activate(z, *functions):
     >>> activate(np.zeros((1, 2)), sigmoid, np.tanh)
     [array([[0.5]]), array([[0.]])]
     """
-    scale, shift = _rows(functions, z.shape[-1], z.ndim, z.dtype)
+    scale, shift = _scale_and_shift(functions, z.shape[-1], z.ndim, z.dtype)
     a = np.tanh(z * scale)
     a *= scale
     a += shift
@@ -36,10 +36,15 @@ def activate(z, *functions):
 
 
 @functools.lru_cache(maxsize=64)
-def _rows(functions, columns, axes, dtype):
-    """For sigmoid 1/2 and 1/2, for tanh 1 and 0, over the columns of each block; with as many axes as z, for speed."""
-    scale, shift = np.array([{sigmoid: (0.5, 0.5), np.tanh: (1.0, 0.0)}[f] for f in functions], dtype).real.T
-    return [np.repeat(row, columns // len(functions)).reshape(*[1] * (axes - 1), -1) for row in (scale, shift)]
+def _scale_and_shift(functions, columns, axes, dtype):
+    """For sigmoid 1/2 and 1/2, for tanh 1 and 0, over the columns of each block."""
+    values = [{sigmoid: (0.5, 0.5), np.tanh: (1.0, 0.0)}[function] for function in functions]
+    # Real also where z is complex; integers become floating point.
+    table = np.array(values, np.result_type(dtype, np.float16)).real
+    # As many axes as z: NumPy multiplies arrays of equal rank in half the time.
+    rows = np.repeat(table.T, columns // len(functions), axis=1).reshape(2, *[1] * (axes - 1), columns)
+    rows.flags.writeable = False  # every later call gets them too
+    return rows[0], rows[1]
 
 
 def blocks(z, count):

@@ -94,7 +94,7 @@ def step(cell: Cell, params: Params, x: Array, state: State | None) -> tuple[Arr
     check_step(params, x, state, cell.state, cell.blocks)
     seen: list[Array] = []
     first, second = _products(cell, params, None, seen)
-    zx = np.dot(x, params.Wx) + params.b  # (B, GH); at B = 1 np.dot is called in half the time of @
+    zx = np.dot(x, params.Wx) + params.b  # (B, GH)
     zh = first(hidden(state))  # (B, GH)
     y, new_state, gates = cell.update(zx, zh, state, extra(params), *second)
     # y, the new state and the gates may be one array: callers may write into theirs.
@@ -282,12 +282,15 @@ def _blocks(cell: Cell, params: Params):
 
 
 def _products(cell: Cell, params: Params, scale: Array | None, seen: list[Array]):
-    """``first(h) -> zh``, and a tuple with ``second(u)`` if the cell has one, which records u."""
+    """``first(h) -> zh``, and a tuple with ``second(u)`` if the cell has one, which records u.
+
+    ``np.dot`` where a single step comes by: for one sequence its call takes half as long as that of @.
+    """
     Wh, Wh_last = _blocks(cell, params)
 
     def second(u):
         seen.append(_scaled(u, scale))
-        return seen[-1] @ Wh_last
+        return np.dot(seen[-1], Wh_last)
 
     return lambda h: np.dot(_scaled(h, scale), Wh), (second,) if cell.second else ()
 
