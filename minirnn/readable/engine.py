@@ -284,7 +284,7 @@ def _blocks(cell: Cell, params: Params):
 def _products(cell: Cell, params: Params, scale: Array | None, seen: list[Array]):
     """``first(h) -> zh``, and a tuple with ``second(u)`` if the cell has one, which records u.
 
-    ``np.dot`` where a single step comes by: for one sequence its call takes half as long as that of @.
+    ``np.dot``, since for a single sequence its call is quicker than that of @.
     """
     Wh, Wh_last = _blocks(cell, params)
 
