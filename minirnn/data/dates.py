@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from minirnn.data.columns import MISSING_TEXTS
-from minirnn.data.table import DataError, listed, quoted, suggestion
+from minirnn.data.words import DataError, listed, quoted, suggestion
 
 _WHOLE = re.compile(r"\d+")
 _NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?")
@@ -21,14 +21,28 @@ _QUARTER = re.compile(r"(\d{4})[- ]?[Qq]([1-4])")
 _YEAR_LAST = re.compile(
     r"(\d{1,2})([./-])(\d{1,2})\2(\d{4}|\d{2})(?:[ T]+(\d{1,2})(:\d\d(?::\d\d(?:\.\d+)?)?)? *([AaPp][Mm])?)?"
 )
+_PLAIN = re.compile(r"0000-00-00([ T]00:00(:00(\.0{1,9})?)?)?")
 _TIME_WORDS = {"date", "time", "timestamp", "datetime", "ds", "year", "month", "week", "day", "period"}
+_TIME_WORDS |= {"ts", "epoch", "unix"}
+_DIGITS = str.maketrans("123456789", "000000000")
 
 
-def find_date_column(names: Sequence[str], columns: Sequence[Sequence[str]], wanted: str | None = None) -> int:
+def find_date_column(
+    names: Sequence[str], columns: Sequence[Sequence[str]], wanted: str | None = None, series: str | None = None
+) -> int:
     """The position of the date column: the wanted one, or the first whose cells are mostly dates.
 
     A column of bare integers counts as dates when its name says so, or, where no other column holds dates,
-    when its cells are years that do not repeat.
+    when its cells are years that do not repeat within a series.
+
+    Args:
+        names: of the columns.
+        columns: their cells.
+        wanted: the column that the caller named.
+        series: the column that tells series apart: it is not the date column, and with it times may repeat.
+
+    Raises:
+        DataError: there is no such column.
     """
     if wanted is not None:
         if wanted not in names:
@@ -37,7 +51,10 @@ def find_date_column(names: Sequence[str], columns: Sequence[Sequence[str]], wan
             )
         return names.index(wanted)
     years = None
+    apart = columns[names.index(series)] if series in names else None
     for position, (name, column) in enumerate(zip(names, columns)):
+        if name == series:
+            continue
         # A sample is enough to choose a column; all its cells are parsed, and checked, afterwards.
         sample = [cell for cell in column[:400] if cell.lower() not in MISSING_TEXTS][:100]
         if not sample:
@@ -45,10 +62,11 @@ def find_date_column(names: Sequence[str], columns: Sequence[Sequence[str]], wan
         if all(_WHOLE.fullmatch(cell) for cell in sample):
             looks_like_years = all(1000 <= int(cell) <= 2999 for cell in sample if len(cell) < 10)
             named = bool(_TIME_WORDS & set(re.split(r"[^a-z]+", name.lower())))
-            if named and _whole_numbers(sample).notna().all() and len(set(sample)) > len(sample) // 2:
+            if named and _whole_numbers(sample).notna().all() and (apart or len(set(sample)) > len(sample) // 2):
                 return position
-            if looks_like_years and years is None and len(set(column)) == len(column):
-                years = position
+            if looks_like_years and years is None:
+                distinct = set(zip(apart, column)) if apart else set(column)
+                years = position if len(distinct) == len(column) else None
         else:
             shares = [np.mean(_parse_text(sample, order).notna()) for order in (False, True)]
             if sum(shares) - min(shares) >= 0.5:
@@ -67,37 +85,57 @@ def find_date_column(names: Sequence[str], columns: Sequence[Sequence[str]], wan
     raise DataError(f"no column holds dates; the columns are {listed(names)}: {advice}")
 
 
-def parse_dates(name: str, cells: Sequence[str], lines: Sequence[int]) -> tuple[pd.DatetimeIndex, list[str]]:
-    """The cells of the date column as times without a zone, and a note for each decision taken."""
+def parse_dates(
+    name: str, cells: Sequence[str], lines: Sequence[int], word: str = "line"
+) -> tuple[pd.DatetimeIndex, list[str]]:
+    """The cells of the date column as times without a zone, and a note for each decision taken.
+
+    Args:
+        name: of the date column.
+        cells: its text.
+        lines: where each cell stands, for messages.
+        word: what a number of `lines` counts.
+
+    Raises:
+        DataError: a cell is empty or no date; the cells are written in more than one way.
+    """
     notes: list[str] = []
-    for cell, line in zip(cells, lines):
-        if cell.lower() in MISSING_TEXTS:
-            raise DataError(f"line {line}: the date column {name!r} is empty: add the time or delete the line")
-    if all(_WHOLE.fullmatch(cell) for cell in cells):
+    # Cells of one shape are written in one way: what can be told from the shapes is not asked of every cell.
+    shapes = _shapes(cells)
+    if any(shape.lower() in MISSING_TEXTS for shape in shapes):
+        row = next(row for row, cell in enumerate(cells) if cell.lower() in MISSING_TEXTS)
+        raise DataError(f"{word} {lines[row]}: the date column {name!r} is empty: add the time or delete the {word}")
+    if all(_WHOLE.fullmatch(shape) for shape in shapes):
         times = _whole_numbers(cells)
     else:
         times = _parse_text(cells, _day_first(name, cells, lines, notes))
     bad = np.flatnonzero(times.isna())
     if bad.size:
         raise DataError(
-            f"line {lines[bad[0]]}: {quoted(cells[bad[0]])} in the date column {name!r} is not a date: "
+            f"{word} {lines[bad[0]]}: {quoted(cells[bad[0]])} in the date column {name!r} is not a date: "
             "write it like 2012-01-31 or 2012-01-31 13:00"
         )
-    zoned = np.array([_OFFSET.search(cell) is not None for cell in cells])
-    if zoned.any():
-        if not zoned.all():
-            odd = int(np.flatnonzero(~zoned)[0])
+    zones = {shape: _OFFSET.search(shape) is not None for shape in shapes}
+    if any(zones.values()):
+        if not all(zones.values()):
+            odd = next(row for row, cell in enumerate(cells) if not zones[cell.translate(_DIGITS)])
             raise DataError(
-                f"line {lines[odd]}: {quoted(cells[odd])} in the date column {name!r} has no time zone "
+                f"{word} {lines[odd]}: {quoted(cells[odd])} in the date column {name!r} has no time zone "
                 "but other lines have one: write all the times with a zone or all without"
             )
-        local = _parse_text([_without_zone(cell) for cell in cells], _day_first(name, cells, lines, []))
-        if local.hasnans or (local != local.normalize()).any():
+        local = [_without_zone(cell) for cell in cells]
+        local_times = _parse_text(local, _day_first(name, cells, lines, []))
+        if local_times.hasnans or (local_times != local_times.normalize()).any():
             notes.append(f"The times in {name!r} have a time zone; they were converted to UTC.")
         else:
             notes.append(f"The times in {name!r} are midnights with a time zone; their local dates were kept.")
-            times = local
+            times = local_times
     return times, notes
+
+
+def _shapes(cells: Sequence[str]) -> set[str]:
+    """The cells with a 0 for every digit."""
+    return {cell.translate(_DIGITS) for cell in cells}
 
 
 def _without_zone(cell: str) -> str:
@@ -125,6 +163,8 @@ def _day_first(name: str, cells: Sequence[str], lines: Sequence[int], notes: lis
     """Whether dates such as 03/04/2020 start with the day. Proof first, then regular steps, then a guess."""
     day_line = month_line = None  # the first line that can only be read one way
     separators, short_years = set(), False
+    if not any(_YEAR_LAST.fullmatch(shape) or _MONTH_YEAR.fullmatch(shape) for shape in _shapes(cells)):
+        return False
     for cell, line in zip(cells, lines):
         match = _YEAR_LAST.fullmatch(cell)
         worded = _MONTH_YEAR.fullmatch(cell)
@@ -172,6 +212,10 @@ def _is_regular(times: pd.DatetimeIndex) -> bool:
 
 def _parse_text(cells: Sequence[str], day_first: bool) -> pd.DatetimeIndex:
     """Text to times, NaT where a cell is no date. Everything is brought to ISO form before it is parsed."""
+    form = _form(_shapes(cells), day_first)
+    if form is not None:
+        times = pd.to_datetime(list(cells), format=form, errors="coerce", utc=True)
+        return _with_year(pd.DatetimeIndex(times.tz_localize(None)))
     texts = [_iso_text(cell, day_first) for cell in cells]
     times = _iso(texts)
     unread = times.isna()
@@ -185,6 +229,23 @@ def _parse_text(cells: Sequence[str], day_first: bool) -> pd.DatetimeIndex:
         values.iloc[worded] = found.tz_localize(None).as_unit(times.unit)
         times = _with_year(pd.DatetimeIndex(values))
     return times
+
+
+def _form(shapes: set[str], day_first: bool) -> str | None:
+    """The format of cells that are all written in one plain way, which is quick to parse, or None."""
+    if all(_PLAIN.fullmatch(shape) for shape in shapes):
+        return "ISO8601"
+    found = set()
+    for shape in shapes:
+        match = _YEAR_LAST.fullmatch(shape)
+        if match is None or len(match[4]) != 4 or match[7] or "." in (match[6] or "") or (match[5] and not match[6]):
+            return None
+        between = "T" if "T" in shape else " "
+        if shape.count(between) > 1:
+            return None
+        clock = {None: "", 0: "", 3: f"{between}%H:%M", 6: f"{between}%H:%M:%S"}[match[6] and len(match[6])]
+        found.add(("%d{0}%m{0}%Y" if day_first else "%m{0}%d{0}%Y").format(match[2]) + clock)
+    return found.pop() if len(found) == 1 else None
 
 
 def _with_year(times: pd.DatetimeIndex) -> pd.DatetimeIndex:

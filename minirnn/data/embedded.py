@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from minirnn.data.table import DataError, listed, suggestion
+from minirnn.data.words import DataError, listed, suggestion
 
 
 @dataclass(frozen=True)

@@ -1,32 +1,54 @@
-"""The door for data frames: the same checks and repairs for every source, ending in a Table."""
+"""The door for data frames and arrays: the same checks and repairs for every source, ending in a Table."""
 
-from collections.abc import Mapping, Sequence
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
+from pandas.api import types
 
-from minirnn.data.columns import choose_target, numeric_columns
-from minirnn.data.regular import in_order, to_grid
-from minirnn.data.table import DataError, Place, Table, count, listed, plain_time
+from minirnn.data.columns import choose, numeric_columns, to_numbers
+from minirnn.data.regular import Rows, between_known, in_order, to_grid
+from minirnn.data.roles import Request, request
+from minirnn.data.table import Roles, Table
+from minirnn.data.words import DataError, Place, count, listed, plain_time
+
+Names = str | Iterable[str] | None
 
 
 def prepare(
-    frame: pd.DataFrame | pd.Series,
-    target: str | None = None,
+    data: pd.DataFrame | pd.Series | np.ndarray,
+    target: Names = None,
     *,
+    past: Names = None,
+    future: Names = None,
+    static: Names = None,
+    series: str | None = None,
     title: str | None = None,
     units: Mapping[str, str] | None = None,
+    missing: object = (),
+    frequency: str | None = None,
 ) -> Table:
-    """Check a data frame and bring it to a regular grid of times; the frame itself is not changed.
+    """Check a frame or an array and bring it to a regular grid of times; the data itself is not changed.
 
     Args:
-        frame: columns over a DatetimeIndex or PeriodIndex, in any order; a Series is a frame of one column.
-        target: the column to forecast; by default the only, or else the last, column with numbers.
-        title: what to call the series; by default `frame.attrs["title"]` or "data".
-        units: column -> unit; by default `frame.attrs["units"]`.
+        data: columns over a DatetimeIndex or PeriodIndex, in any order, or with one column of times; a Series is a
+            frame of one column. An array (rows,) or (rows, columns) has no times: its columns are called "value", or
+            "column 1", "column 2" and so on.
+        target: the column or columns to forecast; by default the only, or else the last, column with numbers.
+        past: columns that are known up to now only; by default all other columns with numbers.
+        future: columns that are known ahead. Rows after the last target are kept where these have values.
+        static: columns that are constant within a series, numbers or text.
+        series: the column that tells the series of a long frame apart.
+        title: what to call the data; by default `data.attrs["title"]` or "data".
+        units: column -> unit; by default `data.attrs["units"]`.
+        missing: numbers or texts that stand for a missing value, such as -9999.
+        frequency: of rows for a model that is fitted already; they may then be few, constant or full of gaps.
 
     Returns:
-        A Table; its notes say what was decided or repaired. Missing values are carried forward only.
+        A Table; its notes say what was decided or repaired. Missing values stay missing (see `Imputer`).
 
     Raises:
         DataError: the data cannot be used as it is; the message says where and what to do.
@@ -35,123 +57,204 @@ def prepare(
     >>> days = pd.DatetimeIndex(["2024-01-01", "2024-01-02", "2024-01-04", "2024-01-05"])
     >>> table = prepare(pd.DataFrame({"load": [1.0, 2.0, 4.0, 5.0]}, index=days))
     >>> table.frame["load"].tolist()
-    [1.0, 2.0, 2.0, 4.0, 5.0]
+    [1.0, 2.0, nan, 4.0, 5.0]
     >>> table.notes[0]
     "Inserted 1 missing step of 'D' (first 2024-01-03)."
     """
-    if isinstance(frame, pd.Series):
-        frame = frame.to_frame("value" if frame.name is None else frame.name)
-    if not isinstance(frame, pd.DataFrame):
-        raise DataError(f"a pandas DataFrame was expected, not {type(frame).__name__}")
-    notes: list[str] = []
-    times = _naive_times(frame.index, notes)
-    if isinstance(frame.columns, pd.MultiIndex):
+    asked = request(target, past, future, static, series, missing, frequency)
+    source = _of_array(data) if isinstance(data, np.ndarray) else of_frame(data)
+    attrs = {} if isinstance(data, np.ndarray) else data.attrs
+    source.title = str(title or attrs.get("title", "data"))
+    source.units = attrs.get("units", {}) if units is None else units
+    return prepare_rows(source, asked)
+
+
+@dataclass
+class Source:
+    """Rows as they come: cells of numbers or text, in the order of the source, over times without a zone.
+
+    Args:
+        columns: name -> cells.
+        times: of the rows, or None where rows are only counted.
+        date_column: what the times are called.
+        place: row position -> where it stands, for messages.
+        title: what the data is called.
+        units: column -> unit.
+        notes: what was found out so far.
+    """
+
+    columns: dict[str, pd.Series]
+    times: pd.DatetimeIndex | None
+    date_column: str
+    place: Place
+    title: str = "data"
+    units: Mapping[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def _of_array(data: np.ndarray) -> Source:
+    if data.ndim not in (1, 2):
+        raise DataError(f"an array of shape (rows,) or (rows, columns) was expected, not {data.shape}")
+    columns = data[:, None] if data.ndim == 1 else data
+    names = ["value"] if columns.shape[1] == 1 else [f"column {i + 1}" for i in range(columns.shape[1])]
+    cells = {name: pd.Series(columns[:, i]) for i, name in enumerate(names)}
+    return Source(cells, None, "", lambda row: f"row {row}")
+
+
+def of_frame(data: pd.DataFrame | pd.Series) -> Source:
+    if isinstance(data, pd.Series):
+        data = data.to_frame("value" if data.name is None else data.name)
+    if not isinstance(data, pd.DataFrame):
+        raise DataError(f"a pandas DataFrame, a Series or a NumPy array was expected, not {type(data).__name__}")
+    if isinstance(data.columns, pd.MultiIndex):
         raise DataError("the columns have several levels: join their names into one, such as 'sensor_1'")
+    names = [str(name) for name in data.columns]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise DataError(f"{count(len(twice), 'column name')} used twice ({listed(twice)}): rename one")
+    notes: list[str] = []
+    index, position = data.index, None
+    if not isinstance(index, pd.DatetimeIndex | pd.PeriodIndex):
+        position = _column_of_times(data)
+        index = pd.Index(data.iloc[:, position])
+    times = _naive_times(index, notes)
 
     def place(row: int) -> str:
         return f"row {row} ({plain_time(times[row])})"
 
-    attrs = frame.attrs
-    known = attrs.get("units", {}) if units is None else units
-    frame = frame.set_axis(times, axis=0).set_axis([str(name) for name in frame.columns], axis=1)
-    return prepare_rows(frame, target, place, title or attrs.get("title", "data"), known, notes)
+    cells = {name: data.iloc[:, i] for i, name in enumerate(names) if i != position}
+    return Source(cells, times, str(index.name or "date"), place, notes=notes)
 
 
-def prepare_rows(
-    frame: pd.DataFrame,
-    target: str | None,
-    place: Place,
-    title: str,
-    units: Mapping[str, str],
-    notes: Sequence[str],
-) -> Table:
-    """Every source ends here: cells of numbers or text, in source order, over times without a zone."""
-    found = list(notes)
-    twice = frame.columns[frame.columns.duplicated()]
-    if len(twice):
-        raise DataError(f"{count(len(set(twice)), 'column name')} used twice ({listed(set(twice))}): rename one")
-    if not len(frame):
-        raise DataError("there are no rows")
-    frame = frame.set_axis(_microseconds(pd.DatetimeIndex(frame.index)), axis=0)
-    numeric = numeric_columns(frame, target, place, found)
-    # Text columns stay until repeated rows are judged: rows that differ only in text are not the same row.
-    whole = frame.copy()
-    for name, values in numeric.items():
-        whole[name] = values
-    whole, rows = in_order(whole, place, found)
-    if len(whole) < 2:
-        raise DataError("there is only one row: a series needs at least two times")
-    numbers = whole[list(numeric)].astype(np.float64)
-    numbers, chosen = choose_target(numbers, target, found)
-    numbers, rows = _where_target(numbers, chosen, rows, found)
-    regular = to_grid(numbers, chosen, rows, place, found)
-    observed = regular.notna()
-    filled = fill_forward(regular, found)
-    frequency = pd.DatetimeIndex(filled.index).freqstr
-    return Table(
-        frame=filled,
-        observed=observed,
-        date_column=str(frame.index.name or "date"),
-        frequency=str(frequency),
-        target=chosen,
-        title=str(title),
-        units={name: str(units[name]) for name in filled.columns if name in units},
-        notes=tuple(found),
+def _column_of_times(data: pd.DataFrame) -> int:
+    """The first column that holds times, for a frame whose index does not."""
+    for i in range(data.shape[1]):
+        if types.is_datetime64_any_dtype(data.dtypes.iloc[i]) or isinstance(data.dtypes.iloc[i], pd.PeriodDtype):
+            return i
+    raise DataError(
+        f"the frame needs times as its index (a DatetimeIndex), not {type(data.index).__name__}, or a column of times: "
+        "use frame.set_index(pandas.to_datetime(frame['date']))"
     )
 
 
-def _where_target(
-    frame: pd.DataFrame, target: str, rows: np.ndarray, notes: list[str]
-) -> tuple[pd.DataFrame, np.ndarray]:
-    """The rows from the first known target value to the last: nothing is known before it, nor carried past the end."""
-    known = frame[target].notna().to_numpy()
-    if not known.any():
-        raise DataError(f"the target {target!r} is missing in all {count(len(frame), 'row')}")
-    first = int(np.argmax(known))
-    if first:
-        notes.append(
-            f"Dropped the first {count(first, 'row')}: the target {target!r} starts "
-            f"at {plain_time(frame.index[first])}."
+def prepare_rows(source: Source, asked: Request) -> Table:
+    """Every source ends here."""
+    notes, place = source.notes, source.place
+    rows = len(next(iter(source.columns.values()), ()))
+    if not rows:
+        raise DataError("there are no rows")
+    asked.check(list(source.columns), source.date_column)
+    codes, names = _series(source, asked)
+    stamps = _stamps(source, codes, len(names))
+    numeric = numeric_columns(source.columns, asked, place, notes)
+    # Rows that differ only in a column of text are not the same row.
+    text = {name: cells for name, cells in source.columns.items() if name not in numeric and name != asked.series}
+    _refuse_one_row(rows, asked)
+    target, past = choose(numeric, asked, notes)
+    roles = Roles(target, past, asked.future, asked.static)
+    columns = (*target, *past, *roles.future)
+    found = Rows(
+        np.column_stack([numeric[name] for name in columns]), codes, stamps, np.arange(rows), names, roles, place
+    )
+    apart = {name: pd.Series(numeric[name]) for name in numeric if name not in columns}
+    numeric.clear()
+    found = in_order(found, text | apart, source.columns, notes)
+    _refuse_one_row(len(found.codes), asked)
+    found = between_known(found, notes)
+    grid = to_grid(found, asked.frequency, notes)
+    return Table(
+        values=grid.values,
+        columns=columns,
+        roles=roles,
+        names=names,
+        bounds=grid.bounds,
+        starts=grid.starts,
+        statics=_statics(source, asked, codes, names),
+        frequency=grid.frequency,
+        date_column=source.date_column if grid.frequency is not None else "",
+        series_column=asked.series,
+        title=source.title,
+        units={name: str(source.units[name]) for name in columns if name in source.units},
+        notes=tuple(notes),
+    )
+
+
+def _refuse_one_row(rows: int, asked: Request) -> None:
+    if rows < 2 and asked.frequency is None:
+        raise DataError("there is only one row: a series needs at least two times")
+
+
+def _series(source: Source, asked: Request) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The series of each row (rows,), and their names in order of first appearance."""
+    if asked.series is None:
+        return np.zeros(len(next(iter(source.columns.values()))), dtype=np.int64), ("",)
+    cells = source.columns[asked.series]
+    codes, found = pd.factorize(cells)
+    names = [_name(cell) for cell in found]
+    if (codes < 0).any() or "" in names:
+        row = int(np.argmax((codes < 0) | np.isin(codes, [k for k, name in enumerate(names) if not name])))
+        raise DataError(
+            f"{source.place(row)}: the series column {asked.series!r} is empty: name the series or drop the row"
         )
-    end = len(known) - int(np.argmax(known[::-1]))
-    if end < len(known):
-        notes.append(
-            f"Dropped the last {count(len(known) - end, 'row')}, from {plain_time(frame.index[end])} on: "
-            f"the target {target!r} has no value there."
-        )
-    return frame.iloc[first:end], rows[first:end]
+    if len(set(names)) < len(names):
+        codes, found = pd.factorize(np.array(names, dtype=object)[codes])  # 1 and "1" are one series
+        names = list(found)
+    return codes.astype(np.int64), tuple(names)
 
 
-def fill_forward(frame: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
-    """Each missing value replaced by the last one before it: nothing that comes later can reach back.
+def _name(cell: object) -> str:
+    """A series' name: numbers as they are written without a fraction of zero."""
+    if isinstance(cell, float | np.floating) and float(cell).is_integer():
+        return str(int(cell))
+    return " ".join(str(cell).split())
 
-    Only a column that starts with missing values takes its first known value there; that is noted.
-    """
-    filled = frame.ffill()
-    for name in frame.columns:
-        missing = np.flatnonzero(frame[name].isna())
-        late = filled[name].isna()
-        carried = missing[int(late.sum()) :]  # those at the start are the first of the missing ones
-        if carried.size:
-            verb = "was" if carried.size == 1 else "were"
-            notes.append(
-                f"{count(int(carried.size), 'missing value')} of {name!r} {verb} filled with the last known "
-                f"value (first {plain_time(frame.index[carried[0]])})."
+
+def _stamps(source: Source, codes: np.ndarray, series: int) -> np.ndarray:
+    """The time of each row, datetime64[us]; without times its position within its series."""
+    if source.times is not None:
+        times = source.times.as_unit("us")
+        fine = np.flatnonzero(times != source.times)
+        if fine.size:
+            raise DataError(
+                f"{source.place(int(fine[0]))}: {source.times[fine[0]]} is finer than a microsecond: round the times"
             )
-        if late.any():
-            first = int(np.argmax(frame[name].notna()))
-            notes.append(
-                f"{name!r} starts only at {plain_time(frame.index[first])}; "
-                f"the {count(first, 'step')} before it got its first value."
+        return times.to_numpy()
+    if series == 1:
+        return np.arange(len(codes), dtype=np.int64)
+    order = np.argsort(codes, kind="stable")
+    first = np.searchsorted(codes[order], np.arange(series))
+    positions = np.empty(len(codes), dtype=np.int64)
+    positions[order] = np.arange(len(codes)) - first[codes[order]]
+    return positions
+
+
+def _statics(source: Source, asked: Request, codes: np.ndarray, names: tuple[str, ...]) -> pd.DataFrame:
+    """A row for each series, a column for each static column: numbers where all its cells are, else text."""
+    found = {}
+    for name in asked.static:
+        cells = source.columns[name]
+        values, bad = to_numbers(cells, asked.missing)
+        if bad.any():
+            text = cells.astype(object).map(lambda cell: "" if pd.isna(cell) else str(cell).strip())
+            held, empty = text.to_numpy(), (text == "").to_numpy()
+        else:
+            held, empty = values, np.isnan(values)
+        known = np.flatnonzero(~empty)
+        first = np.full(len(names), -1)
+        first[codes[known[::-1]]] = known[::-1]
+        differs = known[held[known] != held[first[codes[known]]]]
+        if differs.size:
+            row = int(differs[0])
+            of = f" of the series {names[codes[row]]!r}" if names != ("",) else ""
+            raise DataError(
+                f"{source.place(row)}: the static column {name!r} changes within the rows{of}, from "
+                f"{held[first[codes[row]]]!s} to {held[row]!s}: a column that changes is past or future"
             )
-            filled[name] = filled[name].fillna(frame[name].iloc[first])
-    return filled
-
-
-def _microseconds(times: pd.DatetimeIndex) -> pd.DatetimeIndex:
-    """The times in one unit whatever their source, one that also holds centuries; finer times are left alone."""
-    coarse = times.as_unit("us")
-    return coarse if (coarse == times).all() else times
+        nothing = "" if bad.any() else np.nan
+        found[name] = [held[row] if row >= 0 else nothing for row in first]
+        if (first < 0).any():
+            source.notes.append(f"{name!r} is missing for {count(int((first < 0).sum()), 'series', 'series')}.")
+    return pd.DataFrame(found, index=pd.Index(names, name=asked.series, dtype=object))
 
 
 def _naive_times(index: pd.Index, notes: list[str]) -> pd.DatetimeIndex:
@@ -159,18 +262,14 @@ def _naive_times(index: pd.Index, notes: list[str]) -> pd.DatetimeIndex:
     if isinstance(index, pd.PeriodIndex):
         notes.append("The index holds periods; each was taken at its start.")
         index = index.to_timestamp(how="start")
-    if not isinstance(index, pd.DatetimeIndex):
-        raise DataError(
-            f"the frame needs times as its index (a DatetimeIndex), not {type(index).__name__}: "
-            "use frame.set_index(pandas.to_datetime(frame['date']))"
-        )
-    if index.hasnans:
-        raise DataError(f"row {int(np.argmax(index.isna()))}: the time is missing: add it or drop the row")
-    if index.tz is not None:
-        local = index.tz_localize(None)
+    times = pd.DatetimeIndex(index)
+    if times.hasnans:
+        raise DataError(f"row {int(np.argmax(times.isna()))}: the time is missing: add it or drop the row")
+    if times.tz is not None:
+        local = times.tz_localize(None)
         if (local == local.normalize()).all():
-            notes.append(f"The times are midnights in {index.tz}; their local dates were kept.")
+            notes.append(f"The times are midnights in {times.tz}; their local dates were kept.")
             return local
-        notes.append(f"The times were converted from {index.tz} to UTC.")
-        index = index.tz_convert("UTC").tz_localize(None)
-    return index
+        notes.append(f"The times were converted from {times.tz} to UTC.")
+        times = times.tz_convert("UTC").tz_localize(None)
+    return times

@@ -1,56 +1,104 @@
-"""The door for CSV files: bytes to text to cells to columns; every fault ends in a one-line DataError."""
+"""The door for files: bytes to text to cells to columns; every fault ends in a one-line DataError."""
+
+from __future__ import annotations
 
 import csv
 import io
 import os
 import re
+from array import array
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
-from minirnn.data.columns import MISSING_TEXTS
 from minirnn.data.dates import find_date_column, parse_dates
-from minirnn.data.preparing import prepare, prepare_rows
-from minirnn.data.table import DataError, Table, count, listed, quoted
+from minirnn.data.decimals import decimal_commas, refuse_grouped
+from minirnn.data.opening import check_is_file, is_parquet, text_of, title_of
+from minirnn.data.preparing import Names, Source, of_frame, prepare, prepare_rows
+from minirnn.data.roles import Request, request
+from minirnn.data.table import Table
+from minirnn.data.words import DataError, count, listed, plain_time, quoted
 
-__all__ = ["DataError", "Table", "prepare", "read_csv"]
+__all__ = ["DataError", "Table", "prepare", "read", "read_csv"]
 
-_DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab"}
-_DECIMAL_COMMA = re.compile(r"[+-]?(\d+|\d{1,3}(\.\d{3})+),\d+([eE][+-]?\d+)?")
-_DECIMAL_POINT = re.compile(r"[+-]?\d*\.\d+([eE][+-]?\d+)?")
-_GROUPED = re.compile(r"[+-]?(0|[1-9]\d{0,2}(\.\d{3})*)")
+_DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
 _VALUE = re.compile(r"[+-]?\d+([.,]\d+)?|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T].*)?")
 _NAMELESS = re.compile(r"column \d+")
-_ZIP, _GZIP = b"PK\x03\x04", b"\x1f\x8b"
+_CHUNK = 1 << 15  # rows that are held as lists of fields before they become columns
+_SHARED = 1 << 17  # distinct cells of a column that are looked up to be kept once
 
 
-def read_csv(path: str | os.PathLike[str], target: str | None = None, date_column: str | None = None) -> Table:
-    """Read a time series from a CSV file and bring it to a regular grid of times.
+def read(
+    path: str | os.PathLike[str],
+    target: Names = None,
+    *,
+    past: Names = None,
+    future: Names = None,
+    static: Names = None,
+    series: str | None = None,
+    date_column: str | None = None,
+    missing: object = (),
+    frequency: str | None = None,
+) -> Table:
+    """Read time series from a CSV file (also gzipped) or a parquet file, and bring them to a regular grid of times.
 
-    The delimiter (comma, semicolon, tab), a decimal comma, the date column, the order of day and month, and
-    the frequency are found from the contents; what was decided or repaired is said in the notes.
+    The delimiter (comma, semicolon, tab, vertical bar), a decimal comma, the date column, the order of day and month,
+    and the frequency are found from the contents; what was found, decided or repaired is said in the notes.
 
     Args:
-        path: a UTF-8 text file with one header line.
-        target: the column to forecast; by default the only, or else the last, column with numbers.
+        path: a UTF-8 text file with one header line, packed by gzip or not; or a parquet file (needs pyarrow).
+        target: the column or columns to forecast; by default the only, or else the last, column with numbers.
+        past: columns that are known up to now only; by default all other columns with numbers.
+        future: columns that are known ahead. Rows after the last target are kept where these have values.
+        static: columns that are constant within a series, numbers or text.
+        series: the column that tells the series of a long file apart.
         date_column: the column with the times; by default the first that holds dates.
+        missing: numbers or texts that stand for a missing value, such as "-9999".
+        frequency: of rows for a model that is fitted already; they may then be few, constant or full of gaps.
 
     Returns:
-        A Table. Missing values are carried forward only.
+        A Table. Missing values stay missing (see `Imputer`).
 
     Raises:
         DataError: the file cannot be used as it is; one line names the file, the place and what to do.
 
     >>> from minirnn.data.embedded import path_of
-    >>> table = read_csv(path_of("co2"))
-    >>> table.target, table.frequency, len(table.frame)
+    >>> table = read(path_of("co2"))
+    >>> table.target, table.frequency, len(table.values)
     ('co2', 'W-SAT', 2284)
     >>> table.notes
-    ("59 missing values of 'co2' were filled with the last known value (first 1958-05-10).",)
+    ("The column 'date' holds the times, from 1958-03-29 to 2001-12-29 in steps of 'W-SAT' (2,284 rows).",)
     """
     path = Path(path)
+    return _read(_parquet if is_parquet(path) else _csv, path, locals())
+
+
+def read_csv(
+    path: str | os.PathLike[str],
+    target: Names = None,
+    *,
+    past: Names = None,
+    future: Names = None,
+    static: Names = None,
+    series: str | None = None,
+    date_column: str | None = None,
+    missing: object = (),
+    frequency: str | None = None,
+) -> Table:
+    """Read a file as `read` does, as CSV whatever its name."""
+    return _read(_csv, Path(path), locals())
+
+
+def _read(kind: Callable[[Path, str | None, Request], Source], path: Path, options: dict) -> Table:
+    """The source of one kind made a Table; every message starts with the file."""
+    roles = {name: options[name] for name in ("target", "past", "future", "static", "series", "missing", "frequency")}
     try:
-        return _read(path, target, date_column)
+        asked = request(**roles)
+        check_is_file(path)
+        table = prepare_rows(kind(path, options["date_column"], asked), asked)
+        return replace(table, notes=(*_found(table), *table.notes))
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
     except (csv.Error, ValueError, OverflowError) as error:
@@ -58,57 +106,61 @@ def read_csv(path: str | os.PathLike[str], target: str | None = None, date_colum
         raise DataError(f"{path}: cannot be read as a table: {error}") from None
 
 
-def _read(path: Path, target: str | None, date_column: str | None) -> Table:
-    text = _text(path)
-    delimiter = _delimiter(text)
-    names, columns, lines = _columns(text, delimiter)
+def _found(table: Table) -> list[str]:
+    """What the file turned out to be, in sentences."""
+    last = max(table.times(k)[-1] for k in range(table.series))
+    span = f"from {plain_time(pd.Timestamp(table.starts.min()))} to {plain_time(last)} in steps of {table.frequency!r}"
+    rows = count(len(table.values), "row")
+    size = f"{count(table.series, 'series', 'series')} by {table.series_column!r}, {rows}" if table.series_column else rows
+    notes = [f"The column {table.date_column!r} holds the times, {span} ({size})."]
+    roles = table.roles
+    words = {"known up to now only": roles.past, "known ahead": roles.future, "of each series": roles.static}
+    shown = [f"{listed(names, 8)} ({word})" for word, names in words.items() if names]
+    if shown:
+        notes.append(f"To forecast {listed(roles.target, 8)}, these columns help: {'; '.join(shown)}.")
+    return notes
+
+
+# text ---------------------------------------------------------------------------------------------
+
+
+def _csv(path: Path, date_column: str | None, asked: Request) -> Source:
+    data = text_of(path)
+    delimiter = _delimiter(data)
+    names, columns, lines = _columns(data, delimiter)
     notes: list[str] = []
-    position = find_date_column(names, columns, date_column)
+    if delimiter != ",":
+        notes.append(f"The delimiter is the {_DELIMITERS[delimiter]}.")
+    commas, points = b"," in data, b"." in data
+    del data
+    position = find_date_column(names, columns, date_column, asked.series)
     times, date_notes = parse_dates(names[position], columns[position], lines)
-    if target == names[position]:
-        raise DataError(f"the target {target!r} is the date column: name a column with numbers")
+    date = names[position]
+    columns[position] = []
+    nameless = _NAMELESS.fullmatch(date) and "date" not in names
+    asked.check([name for name in names if name != date], date)
     cells = {name: column for i, (name, column) in enumerate(zip(names, columns)) if i != position}
-    if delimiter == ";":
-        cells = _decimal_commas(cells, lines, notes)
+    del columns
+    before = len(notes)
+    if delimiter != "," and commas:
+        cells = decimal_commas(cells, lines, notes)
+    if delimiter == ";" and points and len(notes) == before:
+        refuse_grouped(cells, lines)
     cells = _without_row_numbers(cells, notes)
-    nameless = _NAMELESS.fullmatch(names[position]) and "date" not in names
-    index = times.rename("date" if nameless else names[position])
-    frame = pd.DataFrame(cells, index=index, dtype=object)
+    frame = {}
+    for name in list(cells):
+        frame[name] = pd.Series(cells.pop(name), dtype=object)
 
     def place(row: int) -> str:
         return f"line {lines[row]}"
 
-    return prepare_rows(frame, target, place, path.stem, {}, date_notes + notes)
+    return Source(frame, times, "date" if nameless else date, place, title_of(path), {}, date_notes + notes)
 
 
-def _text(path: Path) -> str:
-    if path.is_dir():
-        raise DataError("is a folder, not a CSV file: name a file in it")
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise DataError("there is no such file: check the path") from None
-    except OSError as error:
-        raise DataError(f"cannot be opened: {error.strerror}") from None
-    if not data.strip():
-        raise DataError("the file is empty: a header line and rows of data were expected")
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise DataError("the text is UTF-16: save it as UTF-8")
-    if b"\0" in data or data.startswith((_ZIP, _GZIP)):
-        kind = {_ZIP: " (a workbook or zip archive)", _GZIP: " (gzip)"}
-        raise DataError(f"the file is binary{kind.get(data[:4], kind.get(data[:2], ''))}: save or unpack it as CSV")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise DataError(
-            f"line {line}: byte {data[error.start]:#04x} is not UTF-8 text: save the file as UTF-8"
-        ) from None
-
-
-def _delimiter(text: str) -> str:
+def _delimiter(data: bytes) -> str:
     """The delimiter under which the first lines have the same number of fields, and the most of them."""
-    lines = [line for line in text.splitlines()[:50] if line.strip()][:20]
+    lines = [line for line in data[:200_000].decode("utf-8-sig", errors="ignore").splitlines()[:50] if line.strip()]
+    lines = lines[:20] if len(data) <= 200_000 or len(lines) > 20 else lines[:-1] or lines
     best, best_score = ",", (0.0, 0)
     for delimiter in _DELIMITERS:
         widths = [len(row) for row in csv.reader(lines, delimiter=delimiter)]
@@ -118,101 +170,82 @@ def _delimiter(text: str) -> str:
     return best
 
 
-def _columns(text: str, delimiter: str) -> tuple[list[str], list[list[str]], list[int]]:
+def _columns(data: bytes, delimiter: str) -> tuple[list[str], list[list[str]], array[int]]:
     """The header, the cells of each column without surrounding blanks, and the line of each row."""
     # newline="" leaves line ends as they are, so that lines are counted as an editor counts them.
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    text = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8-sig", newline="")
+    reader = csv.reader(text, delimiter=delimiter, strict=True)
     names: list[str] = []
-    rows: list[list[str]] = []
-    lines: list[int] = []
+    columns = _Columns()
+    lines = array("q")
     line = header_line = 1
     try:
         for fields in reader:
-            fields = [field.strip() for field in fields]
-            if any(fields) and not names:
-                names, header_line = fields, line
-                _check_header(names, line, delimiter)
-            elif any(fields):
-                while len(fields) > len(names) and not fields[-1]:
+            if not names:
+                fields = [field.strip() for field in fields]
+                if any(fields):
+                    names, header_line = fields, line
+                    _check_header(names, line, delimiter)
+                    columns.start(len(names))
+            elif any(map(str.strip, fields)):
+                while len(fields) > len(names) and not fields[-1].strip():
                     fields.pop()  # trailing delimiters carry nothing
                 if len(fields) != len(names):
                     raise DataError(
                         f"line {line}: {count(len(fields), 'field')} where the header has {len(names)} "
                         f"(the delimiter is the {_DELIMITERS[delimiter]}): add or remove delimiters"
                     )
-                rows.append(fields)
+                columns.add(fields)
                 lines.append(line)
             line = reader.line_num + 1
     except csv.Error as error:
         raise DataError(f"line {line}: {error}: check the quotation marks") from None
-    if not rows:
+    if not lines:
         raise DataError("there is a header but no rows of data")
-    columns = [list(column) for column in zip(*rows)]
-    kept = [i for i, name in enumerate(names) if name or any(columns[i])]
+    cells = columns.finish()
+    kept = [i for i, name in enumerate(names) if name or any(cells[i])]
     if len(kept) == 1:
         raise DataError(
             f"there is only one column, {quoted(names[kept[0]])}: a date column and a column with numbers "
-            "are needed, with commas, semicolons or tabs between them"
+            "are needed, with commas, semicolons, tabs or vertical bars between them"
         )
     names = [name or f"column {i + 1}" for i, name in enumerate(names)]
     twice = sorted({names[i] for i in kept if [names[j] for j in kept].count(names[i]) > 1})
     if twice:
         raise DataError(f"line {header_line}: the header names {listed(twice)} twice: rename one of them")
-    return [names[i] for i in kept], [columns[i] for i in kept], lines
+    return [names[i] for i in kept], [cells[i] for i in kept], lines
+
+
+class _Columns:
+    """Rows of fields as columns of cells, a chunk at a time; cells that occur again are kept once."""
+
+    def start(self, width: int) -> None:
+        self.rows: list[list[str]] = []
+        self.cells: list[list[str]] = [[] for _ in range(width)]
+        self.known: list[dict[str, str] | None] = [{} for _ in range(width)]
+
+    def add(self, fields: list[str]) -> None:
+        self.rows.append(fields)
+        if len(self.rows) == _CHUNK:
+            self.finish()
+
+    def finish(self) -> list[list[str]]:
+        for i, part in enumerate(zip(*self.rows)):
+            known = self.known[i]
+            stripped = map(str.strip, part)
+            if known is None:
+                self.cells[i] += stripped
+                continue
+            self.cells[i] += [known.setdefault(cell, cell) for cell in stripped]
+            if len(known) > _SHARED:
+                self.known[i] = None
+        self.rows.clear()
+        return self.cells
 
 
 def _check_header(names: list[str], line: int, delimiter: str) -> None:
     if all(_VALUE.fullmatch(name) for name in names if name):
         raise DataError(f"line {line}: {quoted(delimiter.join(names))} looks like data: put column names above it")
-
-
-def _decimal_commas(cells: dict[str, list[str]], lines: list[int], notes: list[str]) -> dict[str, list[str]]:
-    """Numbers such as 1.234,5 rewritten as 1234.5, if the file has any; never a mixture of both ways."""
-    comma = _first_match(cells, _DECIMAL_COMMA)
-    if comma is None:
-        _refuse_grouped(cells, lines)
-        return cells
-    point = _first_match(cells, _DECIMAL_POINT)
-    if point is not None:
-        (name, row), (other, other_row) = comma, point
-        raise DataError(
-            f"line {lines[row]}: {quoted(cells[name][row])} has a decimal comma but line {lines[other_row]}: "
-            f"{quoted(cells[other][other_row])} a decimal point: write all the numbers one way"
-        )
-    notes.append(f"Commas in numbers were read as decimal commas (first in line {lines[comma[1]]}).")
-
-    def with_point(cell: str) -> str:
-        return cell.replace(".", "").replace(",", ".") if _DECIMAL_COMMA.fullmatch(cell) else cell
-
-    return {name: [with_point(cell) for cell in column] for name, column in cells.items()}
-
-
-def _refuse_grouped(cells: dict[str, list[str]], lines: list[int]) -> None:
-    """Stop at a column whose points may all part thousands: 45.000 is 45000 to some and 45 to others.
-
-    A number such as 1.5 or 0.125 anywhere in the file settles that its points part decimals.
-    """
-    cells_with_point = (cell for column in cells.values() for cell in column if _DECIMAL_POINT.fullmatch(cell))
-    if not all(_GROUPED.fullmatch(cell) for cell in cells_with_point):
-        return
-    for name, column in cells.items():
-        known = [cell for cell in column if cell.lower() not in MISSING_TEXTS]
-        if all(_GROUPED.fullmatch(cell) for cell in known) and any("." in cell for cell in known):
-            row = next(row for row, cell in enumerate(column) if "." in cell)
-            whole, decimals = column[row].rsplit(".", 1)
-            whole = whole.replace(".", "")
-            raise DataError(
-                f"line {lines[row]}: {quoted(column[row])} in {name!r} is ambiguous, its point may part thousands or "
-                f"decimals: write {whole}{decimals} if it means thousands, {whole},{decimals} if it means decimals"
-            )
-
-
-def _first_match(cells: dict[str, list[str]], pattern: re.Pattern[str]) -> tuple[str, int] | None:
-    for name, column in cells.items():
-        for row, cell in enumerate(column):
-            if pattern.fullmatch(cell):
-                return name, row
-    return None
 
 
 def _without_row_numbers(cells: dict[str, list[str]], notes: list[str]) -> dict[str, list[str]]:
@@ -225,3 +258,33 @@ def _without_row_numbers(cells: dict[str, list[str]], notes: list[str]) -> dict[
         else:
             kept[name] = column
     return kept
+
+
+# parquet ------------------------------------------------------------------------------------------
+
+
+def _parquet(path: Path, date_column: str | None, asked: Request) -> Source:
+    try:
+        frame = pd.read_parquet(path)
+    except ImportError:
+        raise DataError("parquet files need the package pyarrow: pip install pyarrow, or save the table as CSV") from None
+    except Exception as error:  # each engine has errors of its own
+        raise DataError(f"cannot be read as parquet: {error}") from None
+    notes: list[str] = []
+    if frame.index.name is not None and not isinstance(frame.index, pd.DatetimeIndex):
+        frame = frame.reset_index()
+    names = [str(name) for name in frame.columns]
+    dated = isinstance(frame.index, pd.DatetimeIndex | pd.PeriodIndex)
+    times_there = any(pd.api.types.is_datetime64_any_dtype(kind) for kind in frame.dtypes)
+    if date_column is not None or not (dated or times_there):
+        text = [["" if pd.isna(cell) else str(cell) for cell in frame.iloc[:, i]] for i in range(len(names))]
+        position = find_date_column(names, text, date_column, asked.series)
+        if pd.api.types.is_datetime64_any_dtype(frame.dtypes.iloc[position]):
+            index = pd.DatetimeIndex(frame.iloc[:, position])
+        else:
+            index, notes = parse_dates(names[position], text[position], range(len(frame)), "row")
+        frame = frame.drop(columns=frame.columns[position]).set_axis(index.rename(names[position]), axis=0)
+    source = of_frame(frame)
+    source.notes[:0] = notes
+    source.title = title_of(path)
+    return source

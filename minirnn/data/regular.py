@@ -1,221 +1,328 @@
-"""Rows to a regular grid of times: order, repeated rows, the frequency, gaps, and filling forward."""
+"""Rows to a regular grid of times, one series below the other: order, repeated rows, where a series starts, gaps."""
 
-import warnings
-from dataclasses import dataclass
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from pandas.tseries.frequencies import to_offset
-from pandas.tseries.offsets import BaseOffset
 
 from minirnn.data.columns import several_in_one
-from minirnn.data.table import DataError, Place, count, plain_time
+from minirnn.data.frequency import find_steps, given_steps, in_words, inferred
+from minirnn.data.table import Roles
+from minirnn.data.words import DataError, Place, count, in_series, listed, plain_time
 
 MOST_MISSING = 0.3
 """The largest share of target values that may be missing."""
 MOST_IRREGULAR = 0.05
 """The largest share of rows that may lie between the steps of the frequency."""
 
-_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
-
-
-def in_order(frame: pd.DataFrame, place: Place, notes: list[str]) -> tuple[pd.DataFrame, np.ndarray]:
-    """The rows sorted by time and without exact repetitions, and the position each one had in the source.
-
-    Raises:
-        DataError: two rows with the same time differ.
-    """
-    rows = np.arange(len(frame))
-    if not frame.index.is_monotonic_increasing:
-        later = int(np.flatnonzero(np.diff(frame.index.to_numpy()) < np.timedelta64(0, "ns"))[0]) + 1
-        notes.append(f"The rows were not in order of time (first at {place(later)}); they were sorted.")
-        rows = np.argsort(frame.index.to_numpy(), kind="stable")
-        frame = frame.iloc[rows]
-    repeated = frame.index.duplicated()
-    if not repeated.any():
-        return frame, rows
-    drop = np.zeros(len(frame), dtype=bool)
-    shared = np.flatnonzero(frame.index.duplicated(keep=False))
-    for _, group in pd.Series(shared).groupby(frame.index[shared].to_numpy()):
-        same = frame.iloc[group]
-        again = same.duplicated().to_numpy()
-        if not again[1:].all():
-            other = group.iloc[int(np.flatnonzero(~again)[1])]
-            first = rows[group.iloc[0]]
-            raise DataError(
-                f"{place(first)} and {place(rows[other])} have the same time {plain_time(same.index[0])} but "
-                + (several_in_one(frame) or "different values: keep one of them, or average them")
-            )
-        drop[group.iloc[1:]] = True
-    first = rows[np.flatnonzero(drop)].min()
-    notes.append(f"Dropped {count(int(drop.sum()), 'row')} that repeated another exactly (first {place(first)}).")
-    return frame[~drop], rows[~drop]
-
 
 @dataclass(frozen=True)
-class Steps:
-    """A frequency, and the times moved onto it where they stand on a fixed day of each month."""
-
-    offset: BaseOffset
-    times: pd.DatetimeIndex
-    start: pd.Timestamp
-
-
-def find_steps(times: pd.DatetimeIndex, notes: list[str]) -> Steps:
-    """The frequency of sorted, distinct times: pandas' own inference, else the most common step.
+class Rows:
+    """Rows in order of series and time, with gaps still.
 
     Args:
-        times: at least two times, sorted and distinct.
-        notes: receives a sentence when the times had to be moved.
-
-    Raises:
-        DataError: no step makes up half of the steps.
+        values: (rows, columns): targets, then past, then future.
+        codes: (rows,) the series of each row, not falling.
+        stamps: (rows,) its time, datetime64[us], or its position.
+        source: (rows,) where it stood in the source.
+        names: of the series.
+        roles: of the columns.
+        place: position in the source -> words.
     """
-    offset = _inferred(times)
-    if offset is not None:
-        return Steps(offset, times, times[0])
-    # Spans are taken in NumPy: a pandas Timedelta of some versions ends at 292 years.
-    stamps = times.to_numpy()
-    steps, numbers = np.unique(np.diff(stamps), return_counts=True)
-    step = pd.Timedelta(steps[np.argmax(numbers)])
-    day = pd.Timedelta(days=1)
-    if step >= 28 * day:
-        calendar = _calendar_steps(times, notes)
-        if calendar is not None:
-            return calendar
-    if numbers.max() < numbers.sum() / 2:
-        raise DataError(
-            f"the times have no regular step: the most common, {_step(step)}, is {numbers.max():,} of "
-            f"{count(int(numbers.sum()), 'step')}, the median is {_step(pd.Series(times).diff().median())}: "
-            "resample first, for instance to daily means"
-        )
-    if step == day and stamps[-1] - stamps[0] > np.timedelta64(6, "D") and not (times.day_of_week > 4).any():
-        return Steps(to_offset("B"), times, times[0])
-    # The grid passes through as many times as possible, so that one odd first row does not shift the others.
-    _, inverse, numbers = np.unique(
-        (stamps - stamps[0]) % step.to_timedelta64(), return_inverse=True, return_counts=True
-    )
-    start = times[int(np.flatnonzero(inverse == np.argmax(numbers))[0])]
-    if step % (7 * day) == pd.Timedelta(0):
-        weekday = start.day_name()[:3].upper()
-        return Steps(to_offset(f"{step // (7 * day)}W-{weekday}"), times, start)
-    if step % day == pd.Timedelta(0):
-        return Steps(to_offset(f"{step // day}D"), times, start)
-    return Steps(to_offset(step), times, start)
+
+    values: np.ndarray
+    codes: np.ndarray
+    stamps: np.ndarray
+    source: np.ndarray
+    names: tuple[str, ...]
+    roles: Roles
+    place: Place
+
+    def take(self, chosen: np.ndarray) -> Rows:
+        """The rows at these positions, or where this mask is True."""
+        parts = {name: getattr(self, name)[chosen] for name in ("values", "codes", "stamps", "source")}
+        return replace(self, **parts)
+
+    def where(self, row: int) -> str:
+        """The time of a row in words, and its series."""
+        return time_in_words(self.stamps[row]) + in_series(self.names[self.codes[row]])
+
+    @property
+    def follows(self) -> np.ndarray:
+        """(rows,) True where the row before belongs to the same series."""
+        return np.concatenate([[False], self.codes[1:] == self.codes[:-1]])
 
 
-def _inferred(times: pd.DatetimeIndex) -> BaseOffset | None:
-    """The frequency that pandas sees in times without a gap, or None."""
-    if len(times) < 3:
-        return None
-    with warnings.catch_warnings():
-        # pandas 3 announces that it will return an offset in place of its name; both are taken here.
-        warnings.simplefilter("ignore")
-        alias = pd.infer_freq(times)
-    return None if alias is None else to_offset(alias)
+def time_in_words(stamp: np.datetime64 | np.integer) -> str:
+    """A time of the rows as messages show it."""
+    return plain_time(pd.Timestamp(stamp) if isinstance(stamp, np.datetime64) else int(stamp))
 
 
-def _calendar_steps(times: pd.DatetimeIndex, notes: list[str]) -> Steps | None:
-    """Months, quarters or years: on the first or last (business) day, or on a fixed day, which is moved."""
-    number = times.year.to_numpy() * 12 + times.month.to_numpy()
-    lengths, counts = np.unique(np.diff(number), return_counts=True)
-    months = int(lengths[np.argmax(counts)])
-    clock = times - times.normalize()
-    if months < 1 or clock.nunique() > 1:
-        return None
-    for edge in ("S", "E", "BS", "BE"):
-        business, letter = ("B", edge[1]) if len(edge) == 2 else ("", edge)
-        anchor = _MONTHS[times[0].month - 1]
-        alias = {
-            1: f"{business}M{letter}",
-            3: f"{business}Q{letter}-{anchor}",
-            12: f"{business}Y{letter}-{anchor}",
-        }
-        offset = to_offset(alias.get(months, f"{months}{business}M{letter}"))
-        on_edge = to_offset(f"{business}M{letter}")
-        if all(on_edge.is_on_offset(time) for time in times):
-            return Steps(offset, times, times[0])
-    if len(set(times.day)) == 1:
-        moved = times - pd.to_timedelta(times.day - 1, unit="D")
-        notes.append(f"The times are on day {times[0].day} of the month; they were moved to the first.")
-        return _calendar_steps(moved.as_unit(times.unit), notes)
-    return None
-
-
-def to_grid(frame: pd.DataFrame, target: str, rows: np.ndarray, place: Place, notes: list[str]) -> pd.DataFrame:
-    """The frame on every step of its frequency, NaN where a step was absent.
+def in_order(rows: Rows, others: Mapping[str, pd.Series], cells: Mapping[str, pd.Series], notes: list[str]) -> Rows:
+    """The rows sorted by series and time, without exact repetitions.
 
     Args:
-        frame: sorted by time, no time twice.
-        target: the column whose missing values are limited.
-        rows: the position of each row in the source.
-        place: position -> where the row stands, for messages.
+        rows: as they stand in the source.
+        others: the columns of the source that are not among the values, by which rows differ, too.
+        cells: all the columns of the source, to say why times repeat.
         notes: receives a sentence for each repair.
 
     Raises:
-        DataError: one row only; times that fit no frequency; too many missing target values.
+        DataError: two rows of a series with the same time differ.
     """
-    if len(frame) < 2:
-        raise DataError(f"the target {target!r} has only one value: a series needs at least two")
-    found = find_steps(pd.DatetimeIndex(frame.index), notes)
+    by_series = np.argsort(rows.codes, kind="stable") if len(rows.names) > 1 else np.arange(len(rows.codes))
+    grouped = rows.take(by_series) if len(rows.names) > 1 else rows
+    back = grouped.follows[1:] & (grouped.stamps[1:] < grouped.stamps[:-1])
+    if back.any():
+        later = int(grouped.source[1:][back].min())
+        notes.append(f"The rows were not in order of time (first at {rows.place(later)}); they were sorted.")
+        grouped = grouped.take(np.lexsort((grouped.stamps, grouped.codes)))
+    again = grouped.follows & np.concatenate([[False], grouped.stamps[1:] == grouped.stamps[:-1]])
+    if not again.any():
+        return grouped
+    repeated = np.flatnonzero(again)
+    first_of_group = np.maximum.accumulate(np.where(again, 0, np.arange(len(again))))[repeated]
+    a, b = grouped.values[repeated], grouped.values[first_of_group]
+    same = ((a == b) | (np.isnan(a) & np.isnan(b))).all(axis=1)
+    for column in others.values():
+        own, other = (column.iloc[grouped.source[at]].astype(object) for at in (repeated, first_of_group))
+        same &= (own.to_numpy() == other.to_numpy()) | (own.isna().to_numpy() & other.isna().to_numpy())
+    if not same.all():
+        row, first = repeated[np.argmin(same)], first_of_group[np.argmin(same)]
+        advice = "" if len(rows.names) > 1 else several_in_one(cells, pd.DatetimeIndex(rows.stamps))
+        raise DataError(
+            f"{rows.place(int(grouped.source[first]))} and {rows.place(int(grouped.source[row]))} "
+            f"have the same time {grouped.where(int(row))} but "
+            + (advice or "different values: keep one of them, or average them")
+        )
+    notes.append(
+        f"Dropped {count(len(repeated), 'row')} that repeated another exactly "
+        f"(first {rows.place(int(grouped.source[repeated].min()))})."
+    )
+    return grouped.take(~again)
+
+
+def between_known(rows: Rows, notes: list[str], word: str = "row") -> Rows:
+    """The rows of each series from the first with a known target on, to the last one or the last of the known future.
+
+    Raises:
+        DataError: a series without a known target.
+    """
+    targets = listed(rows.roles.target, 3)
+    those = f"the target {targets}" if len(rows.roles.target) == 1 else f"every target of {targets}"
+    known = ~np.isnan(rows.values[:, : len(rows.roles.target)]).all(axis=1)
+    first = np.full(len(rows.names), -1)
+    last, end = first.copy(), first.copy()
+    at = np.flatnonzero(known)
+    first[rows.codes[at[::-1]]], last[rows.codes[at]] = at[::-1], at  # of several, the last one written stays
+    if (first < 0).any():
+        empty = int(np.argmax(first < 0))
+        held = count(int((rows.codes == empty).sum()), "row")
+        raise DataError(f"{those} is missing in all {held}{in_series(rows.names[empty])}")
+    ahead = known
+    if rows.roles.future:
+        ahead = known | ~np.isnan(rows.values[:, -len(rows.roles.future) :]).all(axis=1)
+    at = np.flatnonzero(ahead)
+    end[rows.codes[at]] = at
+    end = np.maximum(end, last)
+    index = np.arange(len(known))
+    early, late = index < first[rows.codes], index > end[rows.codes]
+    many = len(rows.names) > 1
+    if early.any():
+        k = int(rows.codes[np.argmax(early)])
+        dropped = count(int(early.sum()), word)
+        if len(rows.names) > 1:
+            notes.append(f"Dropped {dropped} before {those} starts (first in {rows.names[k]!r}).")
+        elif word == "row":
+            notes.append(f"Dropped the first {dropped}: {those} starts at {time_in_words(rows.stamps[first[k]])}.")
+        else:
+            notes.append(f"Dropped {dropped} before {those} starts.")
+    if late.any():
+        row = int(np.argmax(late))
+        dropped = count(int(late.sum()), word)
+        if len(rows.names) > 1:
+            notes.append(f"Dropped {dropped} after {those} ends (first in {rows.names[rows.codes[row]]!r}).")
+        elif word == "row":
+            notes.append(
+                f"Dropped the last {dropped}, from {time_in_words(rows.stamps[row])} on: {those} has no value there."
+            )
+        else:
+            notes.append(f"Dropped {dropped} after {those} ends.")
+    return rows.take(~(early | late)) if early.any() or late.any() else rows
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The regular rows: values (rows, C) with NaN at steps that were absent, bounds, starts, and the frequency."""
+
+    values: np.ndarray
+    bounds: np.ndarray
+    starts: np.ndarray
+    frequency: str | None
+
+
+def to_grid(rows: Rows, frequency: str | None, notes: list[str]) -> Grid:
+    """Every series on every step of the one frequency.
+
+    Args:
+        rows: sorted; each series starts with a known target.
+        frequency: of a fitted model, whose rows may be few or full of holes; None finds it out.
+        notes: receives a sentence for each repair.
+
+    Raises:
+        DataError: one row only; times that fit no frequency; series of different steps; too many missing targets.
+    """
+    counts = np.bincount(rows.codes, minlength=len(rows.names))
+    if frequency is None and counts.min() < 2:
+        short = rows.names[int(np.argmin(counts))]
+        raise DataError(
+            f"the target {rows.roles.target[0]!r}{in_series(short)} has only one value: a series needs at least two"
+        )
+    if not np.issubdtype(rows.stamps.dtype, np.datetime64):
+        alias, grid, positions = None, None, rows.stamps
+    else:
+        alias, grid, positions, rows = _on_grid(rows, frequency, notes)
+    first = np.searchsorted(rows.codes, np.arange(len(rows.names)))
+    last = np.searchsorted(rows.codes, np.arange(len(rows.names)), side="right") - 1
+    spans = positions[last] - positions[first] + 1
+    if frequency is None:
+        _check_steps(rows, positions, alias)
+        _check_missing(rows, positions, first, alias)
+    bounds = np.concatenate([[0], np.cumsum(spans)]).astype(np.int64)
+    values = np.full((bounds[-1], rows.values.shape[1]), np.nan)
+    values[(bounds[:-1] - positions[first])[rows.codes] + positions] = rows.values
+    absent = int(bounds[-1]) - len(positions)
+    if absent and grid is not None:
+        row = int(np.argmax(np.concatenate([[False], np.diff(positions) > 1]) & rows.follows))
+        where = time_in_words(grid[positions[row - 1] + 1]) + in_series(rows.names[rows.codes[row]])
+        notes.append(f"Inserted {count(absent, 'missing step')} of {alias!r} (first {where}).")
+    starts = positions[first] if grid is None else grid[positions[first]]
+    return Grid(values, bounds, starts, alias)
+
+
+def _on_grid(
+    rows: Rows, frequency: str | None, notes: list[str]
+) -> tuple[str, np.ndarray, np.ndarray, Rows]:
+    """The alias of the frequency, its times, the position there of each row, and the rows that have one."""
+    # All series share the grid that the union of their times stands on.
+    stamps, inverse = np.unique(rows.stamps, return_inverse=True)
+    union = pd.DatetimeIndex(stamps)
+    try:
+        found = find_steps(union, notes) if frequency is None else given_steps(union, frequency, notes)
+    except DataError as error:
+        raise _unlike(rows) or error from None
     times = found.times
-    steps = pd.Series(frame.index).diff()
-    usual = steps.mode().iloc[0]
-    # A mistyped year would make a grid of millions of steps; refuse before it is built.
-    stamps = times.to_numpy()
-    if (stamps[-1] - stamps[0]) / usual.to_timedelta64() > 40 * len(times):
-        far = int(np.argmax(np.diff(stamps))) + 1
-        raise DataError(
-            f"{place(rows[far])}: {plain_time(times[far])} comes {_step(steps[far])} after the time "
-            f"before it, where the usual step is {_step(usual)}: correct the time, "
-            "or bring the rows to a regular step first"
-        )
-    grid = pd.date_range(found.start, times[-1], freq=found.offset)
+    if len(stamps) > 1:
+        # A mistyped year would make a grid of millions of steps; refuse before it is built.
+        usual = pd.Series(np.diff(stamps)).mode().iloc[0].to_timedelta64()
+        if frequency is not None:
+            usual = ((found.start + found.offset) - found.start).to_timedelta64()
+        if (stamps[-1] - stamps[0]) / usual > 40 * len(stamps):
+            gap = int(np.argmax(np.diff(stamps))) + 1
+            row = int(np.argmax(inverse == gap))
+            raise DataError(f"{rows.place(int(rows.source[row]))}: {_far(stamps, gap, usual)}")
+    calendar = pd.date_range(found.start, times[-1], freq=found.offset)
     # The same quarters can be named QE-FEB and QE-NOV: the name is the one the grid has without gaps.
-    offset = _inferred(grid) or found.offset
-    grid = pd.date_range(grid[0], grid[-1], freq=offset).as_unit(times.unit)
-    alias = offset.freqstr
-    off = np.flatnonzero(~times.isin(grid))
-    if off.size > MOST_IRREGULAR * len(times):
-        near = np.isin(np.arange(len(times)), np.concatenate([off, off + 1]))
-        breaks = np.flatnonzero(near & (steps != usual).to_numpy() & (np.arange(len(times)) > 0))
-        first = int(breaks[0]) if breaks.size else max(int(off[0]), 1)
-        raise DataError(
-            f"{place(rows[first])}: {plain_time(times[first])} comes {_step(steps[first])} after the time "
-            f"before it, where the usual step is {_step(usual)} ({off.size:,} of {count(len(times), 'row')} "
-            "lie between the steps): bring the rows to a regular step first, for instance by daily means"
-        )
-    if off.size:
+    offset = found.offset if frequency is not None else inferred(calendar) or found.offset
+    calendar = pd.date_range(calendar[0], calendar[-1], freq=offset).as_unit("us")
+    positions = calendar.get_indexer(times)[inverse]
+    off = positions < 0
+    if off.any():
+        held = np.bincount(rows.codes, minlength=len(rows.names))
+        share = np.bincount(rows.codes[off], minlength=len(rows.names)) / held
+        if share.max() > MOST_IRREGULAR:
+            mine = rows.codes == np.argmax(share > MOST_IRREGULAR)
+            raise _unlike(rows) or _irregular(rows.take(mine), off[mine])
         notes.append(
-            f"Dropped {count(int(off.size), 'row')} between the regular steps of {alias!r} "
-            f"(first {place(rows[off[0]])})."
+            f"Dropped {count(int(off.sum()), 'row')} between the regular steps of {offset.freqstr!r} "
+            f"(first {rows.place(int(rows.source[np.argmax(off)]))})."
         )
-    values = frame.set_axis(times, axis=0)
-    result = values.reindex(grid)
-    result.index.name = frame.index.name
-    # When the first row was dropped the target may be missing again; it must not be filled from later rows.
-    known = np.flatnonzero(result[target].notna())
-    begin, end = (int(known[0]), int(known[-1]) + 1) if known.size else (0, len(grid))
-    if begin:
-        notes.append(f"Dropped {count(begin, 'step')} before the target {target!r} starts.")
-    if end < len(grid):
-        notes.append(f"Dropped {count(len(grid) - end, 'step')} after the target {target!r} ends.")
-    result, grid = result.iloc[begin:end], grid[begin:end]
-    absent = np.flatnonzero(~grid.isin(times))
-    if absent.size:
-        notes.append(
-            f"Inserted {count(int(absent.size), 'missing step')} of {alias!r} (first {plain_time(grid[absent[0]])})."
-        )
-    missing = int(result[target].isna().sum())
-    if missing > MOST_MISSING * len(result):
-        raise DataError(
-            f"the target {target!r} is missing at {missing:,} of {count(len(result), 'step')} of {alias!r} "
-            f"({count(int(absent.size), 'row is', 'rows are')} absent), more than {MOST_MISSING:.0%}: "
-            "complete the data, or bring it to a longer step first"
-        )
-    return result
+        positions = positions[~off]
+        # When the first row was dropped the target may be missing again: a series starts with a known one.
+        left = replace(rows.take(~off), source=np.arange(len(positions)))
+        rows, source = left, rows.source[~off]
+        rows = between_known(rows, notes, "step")
+        positions, rows = positions[rows.source], replace(rows, source=source[rows.source])
+    return offset.freqstr, calendar.to_numpy(), positions.astype(np.int64), rows
 
 
-def _step(step: pd.Timedelta) -> str:
-    """A step between two times in words: "1 day", "7 days", "0:15:00"."""
-    return str(step.to_pytimedelta()).removesuffix(", 0:00:00")
+def _far(stamps: np.ndarray, gap: int, usual: np.timedelta64) -> str:
+    return (
+        f"{time_in_words(stamps[gap])} comes {in_words(stamps[gap] - stamps[gap - 1])} after the time "
+        f"before it, where the usual step is {in_words(usual)}: correct the time, "
+        "or bring the rows to a regular step first"
+    )
+
+
+def _irregular(rows: Rows, off: np.ndarray) -> DataError:
+    """More than a few rows of one series lie between the steps: where it breaks first."""
+    steps = pd.Series(rows.stamps).diff()
+    usual = steps.mode().iloc[0]
+    near = off | np.concatenate([[False], off[:-1]])
+    breaks = np.flatnonzero(near & (steps != usual).to_numpy() & (np.arange(len(off)) > 0))
+    first = int(breaks[0]) if breaks.size else max(int(np.argmax(off)), 1)
+    return DataError(
+        f"{rows.place(int(rows.source[first]))}: {time_in_words(rows.stamps[first])} comes {in_words(steps[first])} "
+        f"after the time before it, where the usual step is {in_words(usual)} ({int(off.sum()):,} of "
+        f"{count(len(off), 'row')}{in_series(rows.names[rows.codes[0]])} "
+        "lie between the steps): bring the rows to a regular step first, for instance by daily means"
+    )
+
+
+def _unlike(rows: Rows) -> DataError | None:
+    """The error for series whose usual steps differ, or None where they are alike."""
+    first: tuple[str, np.timedelta64] | None = None
+    bounds = np.searchsorted(rows.codes, np.arange(len(rows.names) + 1))
+    for k, name in enumerate(rows.names):
+        steps, numbers = np.unique(np.diff(rows.stamps[bounds[k] : bounds[k + 1]]), return_counts=True)
+        if not len(steps):
+            continue
+        usual = steps[np.argmax(numbers)]
+        if first is None:
+            first = (name, usual)
+        # Months differ in length: only steps that differ by half are another frequency.
+        elif not 2 / 3 < usual / first[1] < 3 / 2:
+            return DataError(
+                f"the series do not share one frequency: the usual step is {in_words(first[1])} in {first[0]!r} "
+                f"but {in_words(usual)} in {name!r}: bring them to one step first, or forecast them apart"
+            )
+    return None
+
+
+def _check_steps(rows: Rows, positions: np.ndarray, alias: str | None) -> None:
+    """Of several series each one steps mostly by one step of the common frequency."""
+    if len(rows.names) == 1 or alias is None:
+        return
+    inner = np.flatnonzero(rows.follows)
+    ones = np.bincount(rows.codes[inner][positions[inner] - positions[inner - 1] == 1], minlength=len(rows.names))
+    steps = np.bincount(rows.codes[inner], minlength=len(rows.names))
+    if (2 * ones < steps).any():
+        k = int(np.argmax(2 * ones < steps))
+        raise _unlike(rows) or DataError(
+            f"only {ones[k]:,} of {count(int(steps[k]), 'step')} of the series {rows.names[k]!r} are single steps of "
+            f"{alias!r}, which all the series together have: bring them to one step first, or forecast them apart"
+        )
+
+
+def _check_missing(rows: Rows, positions: np.ndarray, first: np.ndarray, alias: str | None) -> None:
+    """No target of any series is missing at too many of its steps, up to the last known one."""
+    targets = ~np.isnan(rows.values[:, : len(rows.roles.target)])
+    known = np.flatnonzero(targets.any(axis=1))
+    last = first.copy()
+    last[rows.codes[known]] = known
+    steps = positions[last] - positions[first] + 1
+    absent = steps - (last - first + 1)
+    for name, column in zip(rows.roles.target, targets.T):
+        missing = steps - np.bincount(rows.codes[column], minlength=len(rows.names))
+        if (missing > MOST_MISSING * steps).any():
+            k = int(np.argmax(missing > MOST_MISSING * steps))
+            kind = f" of {alias!r}" if alias else ""
+            rows_absent = f" ({count(int(absent[k]), 'row is', 'rows are')} absent)" if alias else ""
+            raise DataError(
+                f"the target {name!r} is missing at {missing[k]:,} of {count(int(steps[k]), 'step')}{kind}"
+                f"{in_series(rows.names[k])}{rows_absent}, more than {MOST_MISSING:.0%}: "
+                "complete the data, or bring it to a longer step first"
+            )

@@ -1,76 +1,121 @@
-"""What the rest of minirnn receives from a data source: a Table; and the error a bad source ends in."""
+"""What the rest of minirnn receives from a data source: a Table, one or many regular series of one frequency."""
 
-import difflib
-from collections.abc import Callable, Iterable
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import pandas as pd
+import numpy as np
 
-Place = Callable[[int], str]
-"""Where a row came from, in words: "line 7" of a file, or "row 5 (2012-01-06)" of a frame."""
+from minirnn.data.words import DataError, Place, count, listed, plain_time, quoted, suggestion
 
+if TYPE_CHECKING:
+    import pandas as pd
 
-class DataError(ValueError):
-    """A problem with the user's data: one line that says what, where, what was expected and what to do."""
-
-    def __init__(self, message: str):
-        super().__init__(" ".join(message.splitlines()))
+__all__ = ["DataError", "Place", "Roles", "Table", "count", "listed", "plain_time", "quoted", "suggestion"]
 
 
 @dataclass(frozen=True)
-class Table:
-    """A regular multivariate time series, ready to be split, scaled and cut into windows.
+class Roles:
+    """What each column is for; no column has two roles.
 
     Args:
-        frame: float64 columns over a DatetimeIndex in which every step of the frequency is present.
-        observed: booleans of the same shape, False where a value was filled and not in the source.
-        date_column: the name of the column (or index) that held the times.
-        frequency: the pandas alias of the step, e.g. "D", "W-SAT", "MS".
-        target: the column to forecast.
-        title: what the series is called in reports.
-        units: column -> unit, for the columns whose unit is known.
-        notes: one plain sentence for each thing that was decided or repaired on the way in.
+        target: the columns to forecast.
+        past: numbers that are known up to now only.
+        future: numbers that are known ahead: plans, holidays, forecasts of others.
+        static: what a series is, constant within it: numbers or text.
     """
 
-    frame: pd.DataFrame
-    observed: pd.DataFrame
+    target: tuple[str, ...]
+    past: tuple[str, ...] = ()
+    future: tuple[str, ...] = ()
+    static: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """One or many regular series of one frequency, ready to be split, filled, scaled and cut into windows.
+
+    A series starts at the first row where a target is known. It ends at the last such row, or later, where columns of
+    the role `future` have values: that is the known future.
+
+    Args:
+        values: (rows, columns) float64, NaN where the source holds no value; all series one below the other.
+        columns: of values: the targets, then the past columns, then the future ones.
+        roles: what each column is for.
+        names: of the series, in the order of their first rows in the source; `("",)` for a single unnamed one.
+        bounds: (series + 1,) int64; the rows of series k are bounds[k] : bounds[k + 1].
+        starts: (series,) datetime64[us], the time of each first row; int64 positions where the frequency is None.
+        statics: a row for each series (index `names`), a column for each of `roles.static`.
+        frequency: the pandas alias of the step, e.g. "D", "W-SAT", "MS"; None where rows have no times.
+        date_column: the name of the column (or index) that held the times; empty where there are none.
+        series_column: the name of the column that tells the series apart, or None.
+        title: what the data is called in reports.
+        units: column -> unit, for the columns whose unit is known.
+        notes: one plain sentence for each thing that was found out, decided or repaired on the way in.
+    """
+
+    values: np.ndarray
+    columns: tuple[str, ...]
+    roles: Roles
+    names: tuple[str, ...]
+    bounds: np.ndarray
+    starts: np.ndarray
+    statics: pd.DataFrame
+    frequency: str | None
     date_column: str
-    frequency: str
-    target: str
+    series_column: str | None
     title: str
     units: dict[str, str]
     notes: tuple[str, ...]
 
+    @property
+    def series(self) -> int:
+        """The number of series."""
+        return len(self.names)
 
-def listed(names: Iterable[str], most: int = 20) -> str:
-    """The names in quotes with commas between them; only the first `most` of a long list."""
-    quoted = [repr(name) for name in names]
-    tail = f" and {len(quoted) - most} more" if len(quoted) > most else ""
-    return ", ".join(quoted[:most]) + tail
+    @property
+    def target(self) -> str:
+        """The first target."""
+        return self.roles.target[0]
 
+    @property
+    def last_known(self) -> np.ndarray:
+        """(series,) the last row of each series in which a target is known; rows after it are the known future."""
+        known = ~np.isnan(self.values[:, : len(self.roles.target)]).all(axis=1)
+        return np.maximum.accumulate(np.where(known, np.arange(len(known)), -1))[self.bounds[1:] - 1]
 
-def suggestion(name: str, names: Iterable[str]) -> str:
-    """A question naming the entry of `names` that is spelled most like `name`, or an empty text.
+    def rows_of(self, k: int) -> slice:
+        """The rows of series k."""
+        return slice(int(self.bounds[k]), int(self.bounds[k + 1]))
 
-    >>> suggestion("temp_mx", ["wind", "temp_max"])
-    "did you mean 'temp_max'? "
-    """
-    by_lower = {known.lower(): known for known in reversed(list(names))}
-    close = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
-    return f"did you mean {by_lower[close[0]]!r}? " if close else ""
+    def times(self, k: int = 0) -> pd.Index:
+        """The times of the rows of series k; their positions in the source where there are no times."""
+        import pandas as pd
 
+        rows = int(self.bounds[k + 1] - self.bounds[k])
+        if self.frequency is None:
+            return pd.RangeIndex(int(self.starts[k]), int(self.starts[k]) + rows)
+        times = pd.date_range(pd.Timestamp(self.starts[k]), periods=rows, freq=self.frequency)
+        return times.as_unit("us").rename(self.date_column)
 
-def quoted(cell: object) -> str:
-    """A cell as it stands in the source, on one line and not longer than a message can bear."""
-    text = repr(cell if isinstance(cell, str) else str(cell))
-    return text if len(text) <= 42 else text[:38] + "..." + text[0]
+    @property
+    def frame(self) -> pd.DataFrame:
+        """A copy of the only series as a frame over its times, NaN where the source holds no value.
 
+        Raises:
+            DataError: there are several series.
+        """
+        import pandas as pd
 
-def count(number: int, one: str, many: str = "") -> str:
-    """A number with its noun: `count(1, "row")` is "1 row", `count(2, "row")` is "2 rows"."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
+        if self.series > 1:
+            raise DataError(
+                f"there are {self.series:,} series, {listed(self.names, 3)}: a single frame holds one of them; "
+                "use values[rows_of(k)] and times(k)"
+            )
+        return pd.DataFrame(self.values.copy(), index=self.times(0), columns=list(self.columns))
 
-
-def plain_time(time: pd.Timestamp) -> str:
-    """A time without the clock when it is midnight: 2012-01-07, or 2012-01-07 13:00:00."""
-    return str(time.date()) if time == time.normalize() else str(time)
+    @property
+    def observed(self) -> pd.DataFrame:
+        """Which values of the only series its source holds: booleans in the shape of `frame`."""
+        return self.frame.notna()
