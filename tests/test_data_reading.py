@@ -38,7 +38,9 @@ def values(table, column=None):
 
 def told(table):
     """The notes, without what a file turned out to be."""
-    return tuple(note for note in table.notes if not re.match(r"The column .* holds the times|To forecast|The delim", note))
+    return tuple(
+        note for note in table.notes if not re.match(r"The column .* holds the times|To forecast|The delim", note)
+    )
 
 
 # plain files --------------------------------------------------------------------------------------

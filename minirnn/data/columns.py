@@ -45,8 +45,8 @@ def to_numbers(column: pd.Series, codes: Iterable[object] = ()) -> tuple[np.ndar
         for row, cell in zip(unread, cells.iloc[unread]):  # only what is not plainly a number costs time
             number = _number(cell, texts)
             values[row], bad[row] = (np.nan, True) if number is None else (number, False)
-    for number in filter(None, map(_as_number, codes)):
-        values[values == number[0]] = np.nan
+    for code in codes:
+        values[values == _as_number(code)] = np.nan
     return values, bad
 
 
@@ -63,11 +63,12 @@ def _number(cell: Any, missing: frozenset[str]) -> float | None:
     return np.nan if cell is None or cell is pd.NA or cell is pd.NaT or cell != cell else None  # NaN is not itself
 
 
-def _as_number(code: object) -> tuple[float] | None:
+def _as_number(code: object) -> float:
+    """A code that is a number as one, any other as NaN, which equals nothing."""
     try:
-        return (float(str(code).strip()),)
+        return float(str(code).strip())
     except ValueError:
-        return None
+        return np.nan
 
 
 def numeric_columns(

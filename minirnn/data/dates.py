@@ -108,7 +108,7 @@ def parse_dates(
     if all(_WHOLE.fullmatch(shape) for shape in shapes):
         times = _whole_numbers(cells)
     else:
-        times = _parse_text(cells, _day_first(name, cells, lines, notes))
+        times = _parse_text(cells, _day_first(name, cells, shapes, lines, notes), shapes)
     bad = np.flatnonzero(times.isna())
     if bad.size:
         raise DataError(
@@ -124,7 +124,7 @@ def parse_dates(
                 "but other lines have one: write all the times with a zone or all without"
             )
         local = [_without_zone(cell) for cell in cells]
-        local_times = _parse_text(local, _day_first(name, cells, lines, []))
+        local_times = _parse_text(local, _day_first(name, cells, shapes, lines, []))
         if local_times.hasnans or (local_times != local_times.normalize()).any():
             notes.append(f"The times in {name!r} have a time zone; they were converted to UTC.")
         else:
@@ -154,16 +154,16 @@ def _whole_numbers(cells: Sequence[str]) -> pd.DatetimeIndex:
         return _iso(list(cells))
     for unit, least, most in (("s", 9, 10), ("ms", 12, 13), ("us", 15, 16), ("ns", 18, 19)):
         if lengths <= {least, most}:
-            stamps = np.array([int(cell) for cell in cells], dtype="int64").astype(f"datetime64[{unit}]")
+            stamps = np.fromiter(map(int, cells), np.int64, len(cells)).astype(f"datetime64[{unit}]")
             return pd.DatetimeIndex(stamps if unit == "ns" else stamps.astype("datetime64[us]"))
     return pd.DatetimeIndex([pd.NaT] * len(cells))
 
 
-def _day_first(name: str, cells: Sequence[str], lines: Sequence[int], notes: list[str]) -> bool:
+def _day_first(name: str, cells: Sequence[str], shapes: set[str], lines: Sequence[int], notes: list[str]) -> bool:
     """Whether dates such as 03/04/2020 start with the day. Proof first, then regular steps, then a guess."""
     day_line = month_line = None  # the first line that can only be read one way
     separators, short_years = set(), False
-    if not any(_YEAR_LAST.fullmatch(shape) or _MONTH_YEAR.fullmatch(shape) for shape in _shapes(cells)):
+    if not any(_YEAR_LAST.fullmatch(shape) or _MONTH_YEAR.fullmatch(shape) for shape in shapes):
         return False
     for cell, line in zip(cells, lines):
         match = _YEAR_LAST.fullmatch(cell)
@@ -210,9 +210,9 @@ def _is_regular(times: pd.DatetimeIndex) -> bool:
     return bool((steps == steps[0]).all() or one_day)
 
 
-def _parse_text(cells: Sequence[str], day_first: bool) -> pd.DatetimeIndex:
+def _parse_text(cells: Sequence[str], day_first: bool, shapes: set[str] | None = None) -> pd.DatetimeIndex:
     """Text to times, NaT where a cell is no date. Everything is brought to ISO form before it is parsed."""
-    form = _form(_shapes(cells), day_first)
+    form = _form(_shapes(cells) if shapes is None else shapes, day_first)
     if form is not None:
         times = pd.to_datetime(list(cells), format=form, errors="coerce", utc=True)
         return _with_year(pd.DatetimeIndex(times.tz_localize(None)))
@@ -243,7 +243,7 @@ def _form(shapes: set[str], day_first: bool) -> str | None:
         between = "T" if "T" in shape else " "
         if shape.count(between) > 1:
             return None
-        clock = {None: "", 0: "", 3: f"{between}%H:%M", 6: f"{between}%H:%M:%S"}[match[6] and len(match[6])]
+        clock = {0: "", 3: f"{between}%H:%M", 6: f"{between}%H:%M:%S"}[len(match[6] or "")]
         found.add(("%d{0}%m{0}%Y" if day_first else "%m{0}%d{0}%Y").format(match[2]) + clock)
     return found.pop() if len(found) == 1 else None
 

@@ -197,8 +197,8 @@ def _series(source: Source, asked: Request) -> tuple[np.ndarray, tuple[str, ...]
             f"{source.place(row)}: the series column {asked.series!r} is empty: name the series or drop the row"
         )
     if len(set(names)) < len(names):
-        codes, found = pd.factorize(np.array(names, dtype=object)[codes])  # 1 and "1" are one series
-        names = list(found)
+        codes, again = pd.factorize(np.array(names, dtype=object)[codes])  # 1 and "1" are one series
+        names = list(again)
     return codes.astype(np.int64), tuple(names)
 
 

@@ -111,7 +111,9 @@ def _found(table: Table) -> list[str]:
     last = max(table.times(k)[-1] for k in range(table.series))
     span = f"from {plain_time(pd.Timestamp(table.starts.min()))} to {plain_time(last)} in steps of {table.frequency!r}"
     rows = count(len(table.values), "row")
-    size = f"{count(table.series, 'series', 'series')} by {table.series_column!r}, {rows}" if table.series_column else rows
+    size = (
+        f"{count(table.series, 'series', 'series')} by {table.series_column!r}, {rows}" if table.series_column else rows
+    )
     notes = [f"The column {table.date_column!r} holds the times, {span} ({size})."]
     roles = table.roles
     words = {"known up to now only": roles.past, "known ahead": roles.future, "of each series": roles.static}
@@ -177,8 +179,10 @@ def _columns(data: bytes, delimiter: str) -> tuple[list[str], list[list[str]], a
     reader = csv.reader(text, delimiter=delimiter, strict=True)
     names: list[str] = []
     columns = _Columns()
+    rows: list[list[str]] = []
     lines = array("q")
     line = header_line = 1
+    width = 0
     try:
         for fields in reader:
             if not names:
@@ -187,22 +191,26 @@ def _columns(data: bytes, delimiter: str) -> tuple[list[str], list[list[str]], a
                     names, header_line = fields, line
                     _check_header(names, line, delimiter)
                     columns.start(len(names))
+                    width = len(names)
             elif any(map(str.strip, fields)):
-                while len(fields) > len(names) and not fields[-1].strip():
+                while len(fields) > width and not fields[-1].strip():
                     fields.pop()  # trailing delimiters carry nothing
-                if len(fields) != len(names):
+                if len(fields) != width:
                     raise DataError(
                         f"line {line}: {count(len(fields), 'field')} where the header has {len(names)} "
                         f"(the delimiter is the {_DELIMITERS[delimiter]}): add or remove delimiters"
                     )
-                columns.add(fields)
+                rows.append(fields)
                 lines.append(line)
+                if len(rows) == _CHUNK:
+                    columns.take(rows)
             line = reader.line_num + 1
     except csv.Error as error:
         raise DataError(f"line {line}: {error}: check the quotation marks") from None
     if not lines:
         raise DataError("there is a header but no rows of data")
-    cells = columns.finish()
+    columns.take(rows)
+    cells = columns.cells
     kept = [i for i, name in enumerate(names) if name or any(cells[i])]
     if len(kept) == 1:
         raise DataError(
@@ -220,17 +228,13 @@ class _Columns:
     """Rows of fields as columns of cells, a chunk at a time; cells that occur again are kept once."""
 
     def start(self, width: int) -> None:
-        self.rows: list[list[str]] = []
+        """No rows yet, and so many columns."""
         self.cells: list[list[str]] = [[] for _ in range(width)]
         self.known: list[dict[str, str] | None] = [{} for _ in range(width)]
 
-    def add(self, fields: list[str]) -> None:
-        self.rows.append(fields)
-        if len(self.rows) == _CHUNK:
-            self.finish()
-
-    def finish(self) -> list[list[str]]:
-        for i, part in enumerate(zip(*self.rows)):
+    def take(self, rows: list[list[str]]) -> None:
+        """Moves the fields of the rows into the columns."""
+        for i, part in enumerate(zip(*rows)):
             known = self.known[i]
             stripped = map(str.strip, part)
             if known is None:
@@ -239,8 +243,7 @@ class _Columns:
             self.cells[i] += [known.setdefault(cell, cell) for cell in stripped]
             if len(known) > _SHARED:
                 self.known[i] = None
-        self.rows.clear()
-        return self.cells
+        rows.clear()
 
 
 def _check_header(names: list[str], line: int, delimiter: str) -> None:
@@ -267,7 +270,9 @@ def _parquet(path: Path, date_column: str | None, asked: Request) -> Source:
     try:
         frame = pd.read_parquet(path)
     except ImportError:
-        raise DataError("parquet files need the package pyarrow: pip install pyarrow, or save the table as CSV") from None
+        raise DataError(
+            "parquet files need the package pyarrow: pip install pyarrow, or save the table as CSV"
+        ) from None
     except Exception as error:  # each engine has errors of its own
         raise DataError(f"cannot be read as parquet: {error}") from None
     notes: list[str] = []

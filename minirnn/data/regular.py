@@ -203,9 +203,7 @@ def to_grid(rows: Rows, frequency: str | None, notes: list[str]) -> Grid:
     return Grid(values, bounds, starts, alias)
 
 
-def _on_grid(
-    rows: Rows, frequency: str | None, notes: list[str]
-) -> tuple[str, np.ndarray, np.ndarray, Rows]:
+def _on_grid(rows: Rows, frequency: str | None, notes: list[str]) -> tuple[str, np.ndarray, np.ndarray, Rows]:
     """The alias of the frequency, its times, the position there of each row, and the rows that have one."""
     # All series share the grid that the union of their times stands on.
     stamps, inverse = np.unique(rows.stamps, return_inverse=True)
@@ -217,7 +215,8 @@ def _on_grid(
     times = found.times
     if len(stamps) > 1:
         # A mistyped year would make a grid of millions of steps; refuse before it is built.
-        usual = pd.Series(np.diff(stamps)).mode().iloc[0].to_timedelta64()
+        steps, numbers = np.unique(np.diff(stamps), return_counts=True)
+        usual = steps[np.argmax(numbers)]
         if frequency is not None:
             usual = ((found.start + found.offset) - found.start).to_timedelta64()
         if (stamps[-1] - stamps[0]) / usual > 40 * len(stamps):
@@ -235,7 +234,7 @@ def _on_grid(
         share = np.bincount(rows.codes[off], minlength=len(rows.names)) / held
         if share.max() > MOST_IRREGULAR:
             mine = rows.codes == np.argmax(share > MOST_IRREGULAR)
-            raise _unlike(rows) or _irregular(rows.take(mine), off[mine])
+            raise _unlike(rows) or _irregular(rows.take(mine), off[mine], offset.freqstr)
         notes.append(
             f"Dropped {count(int(off.sum()), 'row')} between the regular steps of {offset.freqstr!r} "
             f"(first {rows.place(int(rows.source[np.argmax(off)]))})."
@@ -257,16 +256,23 @@ def _far(stamps: np.ndarray, gap: int, usual: np.timedelta64) -> str:
     )
 
 
-def _irregular(rows: Rows, off: np.ndarray) -> DataError:
+def _irregular(rows: Rows, off: np.ndarray, alias: str) -> DataError:
     """More than a few rows of one series lie between the steps: where it breaks first."""
     steps = pd.Series(rows.stamps).diff()
-    usual = steps.mode().iloc[0]
+    usual = steps.mode().iloc[0] if len(steps) > 1 else pd.Timedelta(0)
     near = off | np.concatenate([[False], off[:-1]])
     breaks = np.flatnonzero(near & (steps != usual).to_numpy() & (np.arange(len(off)) > 0))
-    first = int(breaks[0]) if breaks.size else max(int(np.argmax(off)), 1)
+    first = int(breaks[0]) if breaks.size else int(np.argmax(off))
+    what = f"{time_in_words(rows.stamps[first])} lies between the steps of {alias!r}"
+    if len(rows.names) > 1:
+        what += ", the step of all series together"
+    if breaks.size:
+        what = (
+            f"{time_in_words(rows.stamps[first])} comes {in_words(steps[first])} after the time before it, "
+            f"where the usual step is {in_words(usual)}"
+        )
     return DataError(
-        f"{rows.place(int(rows.source[first]))}: {time_in_words(rows.stamps[first])} comes {in_words(steps[first])} "
-        f"after the time before it, where the usual step is {in_words(usual)} ({int(off.sum()):,} of "
+        f"{rows.place(int(rows.source[first]))}: {what} ({int(off.sum()):,} of "
         f"{count(len(off), 'row')}{in_series(rows.names[rows.codes[0]])} "
         "lie between the steps): bring the rows to a regular step first, for instance by daily means"
     )

@@ -99,6 +99,12 @@ class Table:
         times = pd.date_range(pd.Timestamp(self.starts[k]), periods=rows, freq=self.frequency)
         return times.as_unit("us").rename(self.date_column)
 
+    def where(self, row: int) -> str:
+        """A row in words: its time, and its series where there are several."""
+        k = int(np.searchsorted(self.bounds, row, side="right")) - 1
+        time = plain_time(self.times(k)[row - int(self.bounds[k])])
+        return f"{time} of the series {self.names[k]!r}" if self.series > 1 else time
+
     @property
     def frame(self) -> pd.DataFrame:
         """A copy of the only series as a frame over its times, NaN where the source holds no value.

@@ -51,8 +51,8 @@ def count(number: int, one: str, many: str = "") -> str:
 
 def plain_time(time: pd.Timestamp | int) -> str:
     """A time without the clock when it is midnight: 2012-01-07, or 2012-01-07 13:00:00; a position as "row 5"."""
-    if not hasattr(time, "normalize"):
-        return f"row {int(time)}"
+    if isinstance(time, int):
+        return f"row {time}"
     return str(time.date()) if time == time.normalize() else str(time)
 
 
