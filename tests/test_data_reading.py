@@ -577,7 +577,7 @@ BAD_FILES = {
     "several series": (
         "date,store,y\n" + "".join(f"{day},{store},{i}\n" for i, day in enumerate(days(4)) for store in "AB"),
         {},
-        "line 2 and line 3 .* but the rows seem to hold several series, 2 by the column 'store' .'A', 'B'.: say series='store'",
+        "line 2 and line 3 .* but the rows seem to hold several series, 2 by the column 'store' .* say series='store'",
     ),
     "date and clock": (
         "date,clock,y\n" + "".join(f"{day},{hour:02d}:00,{hour}\n" for day in days(3) for hour in range(24)),

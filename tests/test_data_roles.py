@@ -146,7 +146,7 @@ def test_with_a_given_frequency_few_or_constant_rows_will_do():
     assert table.frame.index.strftime("%m-%d").tolist() == ["01-01", "02-01", "03-01"]
     with pytest.raises(DataError, match="no time stands on a step of 'W-SUN'"):
         prepare(wide().iloc[:2], "y", past=["a"], frequency="W-SUN")
-    with pytest.raises(DataError, match="2120-01-01 comes 36523 days after .* the usual step is 1 day"):
+    with pytest.raises(DataError, match=r"2120-01-01 comes 36523 days after .* the usual step is 1 day"):
         prepare(wide().iloc[:2].set_axis(pd.DatetimeIndex(["2020-01-02", "2120-01-01"])), "y", frequency="D")
 
 
@@ -256,7 +256,7 @@ def test_names_of_numbers_and_categories():
         assert prepare(frame.assign(id=frame["id"].map(names)), "y", series="id").names == expected
     assert prepare(frame.assign(id=frame["id"].astype("category")), "y", series="id").names == ("s0", "s1", "s2")
     mixed = frame.assign(id=[{"s0": 1, "s1": "1", "s2": "a"}[name] for name in frame["id"]])
-    with pytest.raises(DataError, match="have the same time .* of the series '1' but different values"):
+    with pytest.raises(DataError, match=r"have the same time .* of the series '1' but different values"):
         prepare(mixed, "y", series="id")
 
 
@@ -266,9 +266,16 @@ def of_series(name, **changes):
     return frame
 
 
+def late(frame, hours):
+    return frame.assign(ds=frame["ds"] + pd.to_timedelta(hours, "h"))
+
+
 BAD_SERIES = {
-    "empty name": (long().assign(id=lambda f: f["id"].mask(f.index == 4)), r"row 4 .*: the series column 'id' is empty"),
-    "one row": (long().iloc[:-1].pipe(lambda f: f[(f["id"] != "s2") | ~f["id"].duplicated()]), "'y' of the series 's2' has only one value"),
+    "empty name": (long().assign(id=lambda f: f["id"].mask(f.index == 4)), r"row 4 .*: the series column 'id' is empt"),
+    "one row": (
+        long().pipe(lambda f: f[(f["id"] != "s2") | ~f["id"].duplicated()]),
+        "'y' of the series 's2' has only one value",
+    ),
     "no target": (of_series("s1", y=np.full(12, np.nan)), "'y' is missing in all 12 rows of the series 's1'"),
     "two values at one time": (
         pd.concat([long(), long().query("id == 's1'").iloc[[2]].assign(y=5.0)]).reset_index(drop=True),
@@ -291,7 +298,7 @@ BAD_SERIES = {
         "2020-01-02 lies between the steps of '5h', the step of all series together .24 of 30 rows of the series 's0'",
     ),
     "irregular": (
-        pd.concat([long(2, 30), long(1, 9).assign(id="odd", ds=lambda f: f["ds"] + pd.to_timedelta([0, 0, 0, 5, 5, 5, 0, 0, 0], "h"))]),
+        pd.concat([long(2, 30), late(long(1, 9).assign(id="odd"), [0, 0, 0, 5, 5, 5, 0, 0, 0])]),
         r"2020-01-04 05:00:00 comes 1 day, 5:00:00 after .* \(3 of 9 rows of the series 'odd' lie between",
     ),
     "a static that changes": (
@@ -336,7 +343,7 @@ def test_the_same_table_from_a_file(tmp_path):
         "The column 'ds' holds the times, from 2020-01-01 to 2020-01-08 in steps of 'D' (3 series by 'id', 18 rows).",
         "To forecast 'y', these columns help: 'x' (known up to now only); 'kind', 'size' (of each series).",
     )
-    with pytest.raises(DataError, match="seem to hold several series, 3 by the column 'id' .*: say series='id'"):
+    with pytest.raises(DataError, match=r"seem to hold several series, 3 by the column 'id' .*: say series='id'"):
         read_csv(path, "y")
     with pytest.raises(DataError, match="line 3: the static column 'y' changes within the rows of the series 's0'"):
         read_csv(path, "x", static="y", series="id")

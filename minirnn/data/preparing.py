@@ -102,6 +102,11 @@ def _of_array(data: np.ndarray) -> Source:
 
 
 def of_frame(data: pd.DataFrame | pd.Series) -> Source:
+    """The rows of a frame, whose times are its index or one of its columns.
+
+    Raises:
+        DataError: it is no frame, has no times, or names columns twice.
+    """
     if isinstance(data, pd.Series):
         data = data.to_frame("value" if data.name is None else data.name)
     if not isinstance(data, pd.DataFrame):

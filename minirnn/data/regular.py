@@ -130,7 +130,6 @@ def between_known(rows: Rows, notes: list[str], word: str = "row") -> Rows:
     end = np.maximum(end, last)
     index = np.arange(len(known))
     early, late = index < first[rows.codes], index > end[rows.codes]
-    many = len(rows.names) > 1
     if early.any():
         k = int(rows.codes[np.argmax(early)])
         dropped = count(int(early.sum()), word)

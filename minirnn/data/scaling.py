@@ -51,7 +51,7 @@ class Scaler:
         return (values - self._of(self.mean, values, series)) / self._of(self.std, values, series)
 
     def inverse(self, values: np.ndarray, series: int | np.ndarray = 0, column: int | None = None) -> np.ndarray:
-        """values * std + mean: of all columns (..., C), or of one column, whose axis is then absent."""
+        """Values * std + mean: of all columns (..., C), or of one column, whose axis is then absent."""
         if column is None:
             return values * self._of(self.std, values, series) + self._of(self.mean, values, series)
         one = values[..., None]
