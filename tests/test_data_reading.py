@@ -497,6 +497,7 @@ def test_periods_series_zones_and_other_dtypes():
 BAD_FILES = {
     "empty": (b"", {}, "the file is empty"),
     "blank": (b" \n\n", {}, "the file is empty"),
+    "odd blanks": (" \x1c\u2028\n\t", {}, "the file is empty"),
     "header only": ("date,y\n", {}, "there is a header but no rows of data"),
     "no header": (text(days(3), header="2019-12-31,0"), {}, "line 1: '2019-12-31,0' looks like data"),
     "latin-1": (b"date,y\n2020-01-01,1\n2020-01-02,\xe9\n", {}, "line 3: byte 0xe9 is not UTF-8 text: save"),

@@ -69,6 +69,8 @@ def test_a_constant_column_is_kept_where_it_was_asked_for():
     table = prepare(frame, "y", past=["c"])
     assert table.columns == ("y", "c")
     assert table.notes == ("The past column 'c' never changes: it can tell a model nothing.",)
+    table = prepare(wide(c=np.nan), "y", past=[], future=["c"])
+    assert table.notes == ("The future column 'c' is empty: it can tell a model nothing.",)
 
 
 def test_the_known_future_is_kept_and_other_rows_after_the_target_are_not():
@@ -144,6 +146,8 @@ def test_with_a_given_frequency_few_or_constant_rows_will_do():
     months = pd.DataFrame({"y": [1.0, 2.0]}, index=pd.DatetimeIndex(["2020-01-15", "2020-03-15"]))
     table = prepare(months, "y", frequency="MS")
     assert table.frame.index.strftime("%m-%d").tolist() == ["01-01", "02-01", "03-01"]
+    with pytest.raises(DataError, match="'quux' is no frequency: use an alias of pandas such as 'D'"):
+        prepare(wide(), "y", frequency="quux")
     with pytest.raises(DataError, match="no time stands on a step of 'W-SUN'"):
         prepare(wide().iloc[:2], "y", past=["a"], frequency="W-SUN")
     with pytest.raises(DataError, match=r"2120-01-01 comes 36523 days after .* the usual step is 1 day"):
@@ -271,6 +275,7 @@ def late(frame, hours):
 
 
 BAD_SERIES = {
+    "lists": (long().assign(id=[[1]] * 18), r"row 0 .*: the series column 'id' should hold names but holds '\[1\]'"),
     "empty name": (long().assign(id=lambda f: f["id"].mask(f.index == 4)), r"row 4 .*: the series column 'id' is empt"),
     "one row": (
         long().pipe(lambda f: f[(f["id"] != "s2") | ~f["id"].duplicated()]),

@@ -91,7 +91,14 @@ def test_every_room_is_on_the_plan():
 
 @pytest.mark.parametrize(
     "statement",
-    ["import minirnn", "import minirnn.readable", "import minirnn; minirnn.readable.lstm", "import minirnn.convert"],
+    [
+        "import minirnn",
+        "import minirnn.readable",
+        "import minirnn; minirnn.readable.lstm",
+        "import minirnn.convert",
+        # what a saved model needs to forecast
+        "import minirnn.data, minirnn.data.table, minirnn.data.scaling, minirnn.data.imputing, minirnn.data.outliers",
+    ],
 )
 def test_light_imports(statement):
     code = f"{statement}\nimport sys\nprint([m for m in ('jax', 'pandas', 'matplotlib', 'optax') if m in sys.modules])"

@@ -230,6 +230,11 @@ def choose(numbers: dict[str, np.ndarray], asked: Request, notes: list[str]) -> 
             raise DataError(
                 f"the target {name!r} is {known[0]:g} in all {count(len(known), 'row')}: there is nothing to forecast"
             )
+    notes += [
+        f"{KINDS[named[name]].capitalize()} {name!r} is empty: it can tell a model nothing."
+        for name in (*(asked.past or ()), *asked.future)
+        if np.isnan(numbers[name]).all()
+    ]
     for name in still:
         if name not in named:
             notes.append(f"Left out {name!r}: it never changes.")

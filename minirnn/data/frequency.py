@@ -69,9 +69,12 @@ def given_steps(times: pd.DatetimeIndex, frequency: str, notes: list[str]) -> St
     """The frequency of a fitted model on the times of new rows, however few they are.
 
     Raises:
-        DataError: no time stands on a step of it.
+        DataError: it is no frequency, or no time stands on a step of it.
     """
-    offset = to_offset(frequency)
+    try:
+        offset = to_offset(frequency)
+    except ValueError:
+        raise DataError(f"{frequency!r} is no frequency: use an alias of pandas such as 'D', 'h' or 'MS'") from None
     for moved in (times, pd.DatetimeIndex(times - pd.to_timedelta(times.day - 1, unit="D")).as_unit(times.unit)):
         on = [time for time in moved[:1000] if offset.is_on_offset(time)]
         if on:

@@ -70,20 +70,23 @@ def text_of(path: Path) -> bytes:
         raise DataError(f"cannot be opened: {error.strerror}") from None
     if data.startswith(_GZIP):
         data = _unpacked(data)
-    if not data.strip():
-        raise DataError("the file is empty: a header line and rows of data were expected")
+    empty = DataError("the file is empty: a header line and rows of data were expected")
+    if not data:
+        raise empty
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise DataError("the text is UTF-16: save it as UTF-8")
     kind = next((words for start, words in _BINARY.items() if data.startswith(start)), None)
     if kind is not None or b"\0" in data:
         raise DataError(f"the file is binary{kind or ''}: save or unpack it as CSV")
     try:
-        data.decode("utf-8-sig")
+        blank = not data.decode("utf-8-sig").strip()
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise DataError(
             f"line {line}: byte {data[error.start]:#04x} is not UTF-8 text: save the file as UTF-8"
         ) from None
+    if blank:
+        raise empty
     return data
 
 

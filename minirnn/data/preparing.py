@@ -13,7 +13,7 @@ from minirnn.data.columns import choose, numeric_columns, to_numbers
 from minirnn.data.regular import Rows, between_known, in_order, to_grid
 from minirnn.data.roles import Request, request
 from minirnn.data.table import Roles, Table
-from minirnn.data.words import DataError, Place, count, listed, plain_time
+from minirnn.data.words import DataError, Place, count, listed, plain_time, quoted
 
 Names = str | Iterable[str] | None
 
@@ -194,7 +194,12 @@ def _series(source: Source, asked: Request) -> tuple[np.ndarray, tuple[str, ...]
     if asked.series is None:
         return np.zeros(len(next(iter(source.columns.values()))), dtype=np.int64), ("",)
     cells = source.columns[asked.series]
-    codes, found = pd.factorize(cells)
+    try:
+        codes, found = pd.factorize(cells)
+    except TypeError:  # lists and the like
+        raise DataError(
+            f"{source.place(0)}: the series column {asked.series!r} should hold names but holds {quoted(cells.iloc[0])}"
+        ) from None
     names = [_name(cell) for cell in found]
     if (codes < 0).any() or "" in names:
         row = int(np.argmax((codes < 0) | np.isin(codes, [k for k, name in enumerate(names) if not name])))

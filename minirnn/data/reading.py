@@ -164,7 +164,7 @@ def _delimiter(data: bytes) -> str:
     lines = [line for line in data[:200_000].decode("utf-8-sig", errors="ignore").splitlines()[:50] if line.strip()]
     lines = lines[:20] if len(data) <= 200_000 or len(lines) > 20 else lines[:-1] or lines
     best, best_score = ",", (0.0, 0)
-    for delimiter in _DELIMITERS:
+    for delimiter in _DELIMITERS if lines else ():
         widths = [len(row) for row in csv.reader(lines, delimiter=delimiter)]
         score = (widths.count(widths[0]) / len(widths), widths[0])
         if widths[0] > 1 and score > best_score:
