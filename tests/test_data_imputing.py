@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from minirnn.data import prepare
+from minirnn.data import imputing, prepare
 from minirnn.data.imputing import METHODS, Imputer, at
 from minirnn.data.rows import training_part
 
@@ -140,6 +140,22 @@ def test_the_method_is_chosen_on_gaps_like_those_that_occur(gap, shape, expected
     assert Imputer.fit(y, np.array([0, 400]), np.array([300]), 12, "seasonal").methods == ("seasonal",) * 2
 
 
+@pytest.mark.parametrize("lengths", [[1], [2, 5], [30, 1, 3], [400]])
+def test_artificial_gaps_lie_between_known_rows_of_one_series(lengths, rng):
+    y = np.where(rng.random(600) < 0.05, N, 1.0)
+    y[:150] = y[430:] = 1.0
+    bounds = np.array([0, 150, 430, 433, 600])
+    cut = np.zeros(600, dtype=bool)
+    rows = imputing._cut(y, bounds, np.array(lengths))
+    cut[rows] = True
+    assert 0 < len(rows) == cut.sum() <= np.sum(~np.isnan(y)) // 5
+    assert not np.isnan(y[cut]).any()
+    assert not np.isnan(y[np.flatnonzero(cut) + 1]).any()
+    assert not np.isnan(y[np.flatnonzero(cut) - 1]).any()
+    assert not cut[bounds[:-1]].any()
+    assert not cut[bounds[1:] - 1].any()
+
+
 def test_gaps_outside_the_training_rows_choose_nothing():
     y = column(*np.arange(100.0))
     y[80:83] = N
@@ -151,11 +167,13 @@ def test_gaps_outside_the_training_rows_choose_nothing():
 def test_series_count_by_their_own_scale():
     """A large series does not decide for the small ones."""
     t = np.arange(120.0)
-    zigzag, line = np.where(t % 2 == 0, 1.0, -1.0) * 1e3, t
-    y = np.concatenate([zigzag, *[line] * 6])[:, None]
+    zigzag, sawtooth = np.where(t % 2 == 0, 1.0, -1.0) * 1e3, t % 8
+    y = np.concatenate([zigzag, *[sawtooth] * 6])[:, None]
     bounds = np.arange(8) * 120
     y[np.arange(20, 800, 40)] = N
-    assert Imputer.fit(y, bounds, bounds[1:], 1).methods == ("linear",)
+    assert Imputer.fit(y, bounds, bounds[1:], 2).methods == ("linear",)
+    alone = Imputer.fit(y[:120], bounds[:2], bounds[1:2], 2)
+    assert alone.methods == ("seasonal",)
 
 
 @pytest.mark.parametrize("values", [

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from minirnn.data import NAMES, load, prepare
+from minirnn.data import NAMES, load, outliers, prepare
 from minirnn.data.calendar import season_length
 from minirnn.data.outliers import Outliers
 
@@ -28,6 +28,17 @@ def test_spikes_are_found_and_nothing_else(rng):
     assert fitted.seasonal.tolist() == [True]
     assert np.flatnonzero(fitted.flags(y, BOUNDS)).tolist() == [50, 380, 500]
     assert Outliers.fit(y, BOUNDS, STOP, 1).flags(y, BOUNDS)[:, 0].nonzero()[0].tolist() == [50, 380, 500]
+
+
+@pytest.mark.parametrize(("season", "offsets"), [(None, range(1, 10)), (12, (12, 24, 36))])
+def test_the_median_is_that_of_rows_before(season, offsets, rng):
+    y = noisy(rng)[:, 0]
+    y[rng.random(700) < 0.3] = np.nan
+    found = outliers._medians(y, BOUNDS, season)
+    for t in (*range(60), *range(395, 460)):
+        first = 0 if t < 400 else 400
+        near = [y[t - offset] for offset in offsets if t - offset >= first and not np.isnan(y[t - offset])]
+        np.testing.assert_allclose(found[t], np.median(near) if 2 * len(near) > len(offsets) else np.nan)
 
 
 def test_limits_of_a_series_are_its_own(rng):

@@ -354,11 +354,11 @@ def test_the_same_table_from_a_file(tmp_path):
         read_csv(path, "x", static="y", series="id")
 
 
-@pytest.mark.parametrize("ids", [[3, 7], [20200131, 20200201], [1999, 2000]])
+@pytest.mark.parametrize("ids", [[3, 7], [20200131, 20200201], [1999, 2000], ["2020-01-31", "2021-01-31"]])
 @pytest.mark.parametrize("times", [list(range(1990, 1996)), ["20240131", "20240229", "20240331", "20240430"]])
 def test_ids_and_dates_of_bare_numbers(tmp_path, ids, times):
     path = tmp_path / "ids.csv"
-    rows = [f"{k},{time},{i * i + k}" for i, time in enumerate(times) for k in ids]
+    rows = [f"{k},{time},{i * i + 3 * ids.index(k)}" for i, time in enumerate(times) for k in ids]
     path.write_text("\n".join(["id,date,y", *rows]))
     table = read_csv(path, series="id")
     assert table.names == tuple(map(str, ids))

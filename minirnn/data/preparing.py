@@ -165,7 +165,7 @@ def prepare_rows(source: Source, asked: Request) -> Table:
     numeric.clear()
     found = in_order(found, text | apart, source.columns, notes)
     _refuse_one_row(len(found.codes), asked)
-    found = between_known(found, notes)
+    found = found.take(between_known(found, notes))
     grid = to_grid(found, asked.frequency, notes)
     return Table(
         values=grid.values,

@@ -43,6 +43,8 @@ class Rows:
 
     def take(self, chosen: np.ndarray) -> Rows:
         """The rows at these positions, or where this mask is True."""
+        if chosen.dtype == bool and chosen.all():
+            return self
         parts = {name: getattr(self, name)[chosen] for name in ("values", "codes", "stamps", "source")}
         return replace(self, **parts)
 
@@ -105,8 +107,8 @@ def in_order(rows: Rows, others: Mapping[str, pd.Series], cells: Mapping[str, pd
     return grouped.take(~again)
 
 
-def between_known(rows: Rows, notes: list[str], word: str = "row") -> Rows:
-    """The rows of each series from the first with a known target on, to the last one or the last of the known future.
+def between_known(rows: Rows, notes: list[str], word: str = "row") -> np.ndarray:
+    """(rows,) True from the first known target of each series on, to the last one or the last of the known future.
 
     Raises:
         DataError: a series without a known target.
@@ -150,7 +152,7 @@ def between_known(rows: Rows, notes: list[str], word: str = "row") -> Rows:
             )
         else:
             notes.append(f"Dropped {dropped} after {those} ends.")
-    return rows.take(~(early | late)) if early.any() or late.any() else rows
+    return ~(early | late)
 
 
 @dataclass(frozen=True)
@@ -238,12 +240,10 @@ def _on_grid(rows: Rows, frequency: str | None, notes: list[str]) -> tuple[str, 
             f"Dropped {count(int(off.sum()), 'row')} between the regular steps of {offset.freqstr!r} "
             f"(first {rows.place(int(rows.source[np.argmax(off)]))})."
         )
-        positions = positions[~off]
+        positions, rows = positions[~off], rows.take(~off)
         # When the first row was dropped the target may be missing again: a series starts with a known one.
-        left = replace(rows.take(~off), source=np.arange(len(positions)))
-        rows, source = left, rows.source[~off]
-        rows = between_known(rows, notes, "step")
-        positions, rows = positions[rows.source], replace(rows, source=source[rows.source])
+        kept = between_known(rows, notes, "step")
+        positions, rows = positions[kept], rows.take(kept)
     return offset.freqstr, calendar.to_numpy(), positions.astype(np.int64), rows
 
 

@@ -37,7 +37,7 @@ class Scaler:
         square = np.where(known, rows - mean[series], 0.0) ** 2
         std = np.sqrt(sums(square, series, len(parts) - 1) / np.maximum(counts, 1))
         # Rounding gives a constant column a tiny spread; dividing by it would blow noise up to full size.
-        varies = (counts > 1) & (std > 1e-12 * np.maximum(np.abs(mean), 1e-300))
+        varies = std > 1e-12 * np.maximum(np.abs(mean), 1e-300)  # nor does a single value
         pooled = np.sqrt(np.where(varies, std**2, 0.0).sum(axis=0) / np.maximum(varies.sum(axis=0), 1))
         return cls(mean, np.where(varies, std, np.where(pooled > 0, pooled, 1.0)))
 
