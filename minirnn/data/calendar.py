@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minirnn.data.frequency import later, parse, weekday
+from minirnn.data.frequency import DAYS, YEAR, later, parse, weekday
 
 __all__ = [
     "YEAR",
@@ -31,8 +31,6 @@ __all__ = [
     "unit_of",
 ]
 
-YEAR = 365.2425  # mean days of a year
-
 
 class Unit(NamedTuple):
     """One kind of step: its name, its mean length in days, steps in its season, default window and horizon."""
@@ -46,18 +44,18 @@ class Unit(NamedTuple):
 
 # The season is what a naive forecaster would repeat: a day of hours, a week of days, a year of months.
 _UNITS = {
-    "us": Unit("microsecond", 1 / 86400e6, 1, 72, 24),
-    "ms": Unit("millisecond", 1 / 86400e3, 1, 72, 24),
-    "s": Unit("second", 1 / 86400, 86400, 72, 24),
-    "min": Unit("minute", 1 / 1440, 1440, 72, 24),
-    "h": Unit("hour", 1 / 24, 24, 72, 24),
-    "bh": Unit("business hour", 7 / 40, 8, 72, 8),
-    "B": Unit("business day", 1.4, 5, 30, 5),
-    "D": Unit("day", 1.0, 7, 30, 7),
-    "W": Unit("week", 7.0, 52, 52, 8),
-    "M": Unit("month", YEAR / 12, 12, 24, 12),
-    "Q": Unit("quarter", YEAR / 4, 4, 16, 4),
-    "Y": Unit("year", YEAR, 1, 24, 5),
+    "us": Unit("microsecond", DAYS["us"], 1, 72, 24),
+    "ms": Unit("millisecond", DAYS["ms"], 1, 72, 24),
+    "s": Unit("second", DAYS["s"], 86400, 72, 24),
+    "min": Unit("minute", DAYS["min"], 1440, 72, 24),
+    "h": Unit("hour", DAYS["h"], 24, 72, 24),
+    "bh": Unit("business hour", DAYS["bh"], 8, 72, 8),
+    "B": Unit("business day", DAYS["B"], 5, 30, 5),
+    "D": Unit("day", DAYS["D"], 7, 30, 7),
+    "W": Unit("week", DAYS["W"], 52, 52, 8),
+    "M": Unit("month", DAYS["M"], 12, 24, 12),
+    "Q": Unit("quarter", DAYS["Q"], 4, 16, 4),
+    "Y": Unit("year", DAYS["Y"], 1, 24, 5),
 }
 _ROW = Unit("row", float("nan"), 1, 24, 5)  # no times: no length either, and what is compared with NaN is no cycle
 
@@ -108,7 +106,7 @@ def default_horizon(frequency: str | None) -> int:
     [24, 7, 12, 96, 12, 6]
     """
     unit, n = unit_of(frequency)
-    if n == 1 and unit.days >= 1 / 24:
+    if n == 1 and not unit.days < 1 / 24:  # rows without times too
         return unit.horizon
     spans = (round(days / (n * unit.days)) for days in (1, 1 / 24, 1 / 1440))
     return next((steps for steps in spans if 2 <= steps <= 96), unit.horizon)

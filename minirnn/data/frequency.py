@@ -20,6 +20,23 @@ _FIXED = {
     "h": np.timedelta64(3600 * 10**6, "us"),
     "D": np.timedelta64(86400 * 10**6, "us"),
 }
+YEAR = 365.2425
+"""Mean days of a year."""
+DAYS = {
+    "us": 1 / 86400e6,
+    "ms": 1 / 86400e3,
+    "s": 1 / 86400,
+    "min": 1 / 1440,
+    "h": 1 / 24,
+    "bh": 7 / 40,
+    "D": 1.0,
+    "B": 7 / 5,
+    "W": 7.0,
+    "M": YEAR / 12,
+    "Q": YEAR / 4,
+    "Y": YEAR,
+}
+"""The mean length of each unit in days."""
 _MONTHS = {"M": 1, "Q": 3, "Y": 12}
 _WEEKDAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
 _MONTH_NAMES = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
@@ -69,17 +86,9 @@ def parse(alias: str) -> Frequency:
             f"the frequency {str(alias)[:40]!r} is not known; expected a pandas alias such as "
             "'h', '15min', 'D', 'B', 'W-SUN', 'MS', 'QE-DEC' or 'YS', with microseconds ('us') as the shortest"
         )
-    frequency = parts._replace(count=count)
-    if count * _shortest(frequency) > np.timedelta64(_LONGEST * 366, "D").astype("timedelta64[us]").astype(int):
+    if count * DAYS[parts.unit] > _LONGEST * YEAR:
         raise ValueError(f"the frequency {alias!r} is a step of more than {_LONGEST} years; expected a shorter one")
-    return frequency
-
-
-def _shortest(frequency: Frequency) -> int:
-    """Microseconds of the unit, roughly; a Python integer, which cannot overflow."""
-    days = {"bh": 1 / 24, "B": 1, "W": 7, "M": 30, "Q": 91, "Y": 365}
-    fixed = _FIXED.get(frequency.unit)
-    return int(fixed.astype(int)) if fixed is not None else int(days[frequency.unit] * 86400 * 10**6)
+    return parts._replace(count=count)
 
 
 def _parts(code: str, suffix: str | None) -> Frequency | None:

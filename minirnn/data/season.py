@@ -1,0 +1,2 @@
+"""Stub."""
+def guess_season(y, f): return 1
