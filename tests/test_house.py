@@ -91,7 +91,13 @@ def test_every_room_is_on_the_plan():
 
 @pytest.mark.parametrize(
     "statement",
-    ["import minirnn", "import minirnn.readable", "import minirnn; minirnn.readable.lstm", "import minirnn.convert"],
+    [
+        "import minirnn",
+        "import minirnn.readable",
+        "import minirnn; minirnn.readable.lstm",
+        "import minirnn.convert",
+        "import minirnn.data.calendar, minirnn.data.season",
+    ],
 )
 def test_light_imports(statement):
     code = f"{statement}\nimport sys\nprint([m for m in ('jax', 'pandas', 'matplotlib', 'optax') if m in sys.modules])"

@@ -14,7 +14,7 @@ from minirnn.models.baselines import last_value, seasonal_naive
 
 
 def train_part(name, column):
-    y = np.asarray(minirnn.data.load(name)[column], float)
+    y = np.array(minirnn.data.load(name)[column], float)
     return y[: round(len(y) * 0.6)]
 
 
@@ -34,10 +34,10 @@ def train_part(name, column):
 def test_the_season_of_the_embedded_series(name, column, frequency, season):
     y = train_part(name, column)
     assert guess_season(y, frequency) == season
-    y[5::9] = np.nan
+    y[5::19] = np.nan
     assert guess_season(y, frequency) == season
     assert guess_season(-3e200 * y, frequency) == season
-    assert guess_season(y, frequency, longest=season - 1) == 1
+    assert guess_season(y, frequency, longest=season // 2) == 1
 
 
 @pytest.mark.parametrize(("name", "column", "season"), [("air_passengers", "passengers", 12), ("co2", "co2", 52)])
@@ -141,7 +141,9 @@ def test_one_wrong_value_does_not_hide_the_season():
 
 @pytest.mark.parametrize("frequency", ["B", "bh", "MS", "QE-DEC", "W-MON", "15min", "2D", "5h", "2QS-JAN"])
 def test_cycles_that_are_whole_numbers_of_steps_are_tried(frequency):
-    season = {"B": 5, "bh": 8, "MS": 12, "QE-DEC": 4, "W-MON": 52, "15min": 96, "2D": 7, "5h": 24, "2QS-JAN": 2}[frequency]
+    season = {"B": 5, "bh": 8, "MS": 12, "QE-DEC": 4, "W-MON": 52, "15min": 96, "2D": 7, "5h": 24, "2QS-JAN": 2}[
+        frequency
+    ]
     pattern = np.random.default_rng(1).normal(size=season)
     y = np.tile(pattern, 8) + 0.1 * np.random.default_rng(2).normal(size=8 * season)
     assert guess_season(y, frequency) == season

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from minirnn.data.frequency import DAYS, YEAR, later, parse, weekday
 
@@ -81,7 +82,7 @@ def unit_of(frequency: str | None) -> tuple[Unit, int]:
     if frequency is None:
         return _ROW, 1
     parts = parse(frequency)
-    return _UNITS[parts.unit], parts.count
+    return _UNITS[parts.unit], parts.units
 
 
 def season_length(frequency: str | None) -> int:
@@ -148,7 +149,7 @@ def cycles(frequency: str | None) -> tuple[Cycle, ...]:
     )
 
 
-def phases(times: np.ndarray, cycle: Cycle) -> np.ndarray:
+def phases(times: npt.ArrayLike, cycle: Cycle) -> np.ndarray:
     """Position of each time within the cycle, from 0 to 1, (rows,).
 
     >>> phases(np.array(["2024-01-03T12:00"], "datetime64[s]"), Cycle("week", 7.0, 3)) * 7
@@ -166,7 +167,7 @@ def phases(times: np.ndarray, cycle: Cycle) -> np.ndarray:
     return ((days - first).astype(np.int64) + day) / (end - first).astype(np.int64)
 
 
-def harmonics(times: np.ndarray, cycle: Cycle, count: int = 1) -> np.ndarray:
+def harmonics(times: npt.ArrayLike, cycle: Cycle, count: int = 1) -> np.ndarray:
     """Sin and cos of 1 to ``count`` times the phase, (rows, 2 count)."""
     angle = 2 * np.pi * phases(times, cycle)[:, None] * np.arange(1, count + 1)
     return np.concatenate([np.sin(angle), np.cos(angle)], axis=1)
@@ -179,7 +180,7 @@ class CalendarFeatures(NamedTuple):
     values: np.ndarray
 
 
-def calendar_features(times: np.ndarray, frequency: str | None) -> CalendarFeatures:
+def calendar_features(times: npt.ArrayLike, frequency: str | None) -> CalendarFeatures:
     """Sin and cos of every cycle that the frequency resolves; no columns where there is none (years, rows).
 
     >>> names, values = calendar_features(np.array(["2024-01-01", "2024-01-02"], "datetime64[D]"), "D")
@@ -189,7 +190,7 @@ def calendar_features(times: np.ndarray, frequency: str | None) -> CalendarFeatu
     array([[0.  , 1.  , 0.  , 1.  ],
            [0.02, 1.  , 0.78, 0.62]])
     """
-    resolved = cycles(frequency)
+    times, resolved = np.asarray(times), cycles(frequency)
     names = tuple(f"{cycle.name}_{wave}" for cycle in resolved for wave in ("sin", "cos"))
     values = np.concatenate([np.empty((len(times), 0)), *(harmonics(times, cycle) for cycle in resolved)], axis=1)
     return CalendarFeatures(names, values)

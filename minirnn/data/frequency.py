@@ -52,14 +52,14 @@ class Frequency(NamedTuple):
     """A pandas alias in its parts.
 
     Args:
-      count: how many units one step takes.
+      units: how many units one step takes.
       unit: us, ms, s, min, h, bh (business hour), D, B (business day), W, M, Q or Y.
       edge: of months, quarters and years: S (first day), E (last day), BS and BE (business days), N (nth weekday).
       anchor: the weekday of a week (Monday is 0), the month of a quarter or year (January is 0).
       week: which of the month's weekdays (0 to 3) where the edge is N; the anchor is the weekday then.
     """
 
-    count: int
+    units: int
     unit: str
     edge: str = ""
     anchor: int = 0
@@ -71,7 +71,7 @@ def parse(alias: str) -> Frequency:
     """The parts of a pandas alias, new ("15min", "W-SAT", "BME", "QS-JAN", "WOM-3FRI") or old ("T", "BM", "A-DEC").
 
     >>> parse("2W-SUN"), parse("BQE-FEB")
-    (Frequency(count=2, unit='W', edge='', anchor=6, week=0), Frequency(count=1, unit='Q', edge='BE', anchor=1, week=0))
+    (Frequency(units=2, unit='W', edge='', anchor=6, week=0), Frequency(units=1, unit='Q', edge='BE', anchor=1, week=0))
 
     Raises:
       ValueError: no such frequency, or none that this library can count in.
@@ -88,7 +88,7 @@ def parse(alias: str) -> Frequency:
         )
     if count * DAYS[parts.unit] > _LONGEST * YEAR:
         raise ValueError(f"the frequency {alias!r} is a step of more than {_LONGEST} years; expected a shorter one")
-    return parts._replace(count=count)
+    return parts._replace(units=count)
 
 
 def _parts(code: str, suffix: str | None) -> Frequency | None:
@@ -127,7 +127,7 @@ def later(time, steps: int, frequency: str | None) -> np.ndarray:
         return int(time) + np.arange(1, steps + 1)
     parts = parse(frequency)
     time = np.datetime64(time, "us")
-    ahead = parts.count * np.arange(1, steps + 1)  # units
+    ahead = parts.units * np.arange(1, steps + 1)  # units
     if parts.unit in _FIXED:
         return time + ahead * _FIXED[parts.unit]
     if parts.unit == "bh":

@@ -88,11 +88,11 @@ def _level(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if not known.any():
         return np.zeros_like(y), known
     values = np.where(known, y, 0.0)
-    values = values / max(np.abs(values).max(), np.finfo(float).tiny)  # squares of it stay finite
+    values = values / np.maximum(np.abs(values).max(), np.finfo(float).tiny)  # squares of it stay finite
     rows = np.arange(len(y)) / len(y)
     rows = np.where(known, rows - rows[known].mean(), 0.0)
     values = np.where(known, values - values[known].mean(), 0.0)
-    values = values - rows * (rows @ values) / max(rows @ rows, 1e-300)
+    values = values - rows * (rows @ values) / np.maximum(rows @ rows, 1e-300)
     # One wrong value must not decide: what lies far out counts as far, not as how far.
     middle = np.median(values[known])
     far = 8 * np.median(np.abs(values[known] - middle))
