@@ -154,3 +154,9 @@ def test_a_million_rows_take_seconds():
     started = time.process_time()
     assert guess_season(y, "h") == 24
     assert time.process_time() - started < 30
+
+
+def test_a_random_walk_of_two_years_has_no_year():
+    # Pairs of rows are many there, but few of them are independent.
+    walks = (np.cumsum(np.random.default_rng(seed).normal(size=800)) for seed in range(150))
+    assert sum(guess_season(walk, "D") != 1 for walk in walks) <= 4
