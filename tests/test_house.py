@@ -98,6 +98,7 @@ def test_every_room_is_on_the_plan():
         "import minirnn.convert",
         # what a saved model needs to forecast
         "import minirnn.data, minirnn.data.table, minirnn.data.scaling, minirnn.data.imputing, minirnn.data.outliers",
+        "import minirnn.data.calendar, minirnn.data.season",
     ],
 )
 def test_light_imports(statement):

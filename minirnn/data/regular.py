@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from minirnn.data.columns import several_in_one
-from minirnn.data.frequency import find_steps, given_steps, in_words, inferred
+from minirnn.data.steps import find_steps, given_steps, in_words, inferred
 from minirnn.data.table import Roles
 from minirnn.data.words import DataError, Place, count, in_series, listed, plain_time
 

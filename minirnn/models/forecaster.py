@@ -263,7 +263,7 @@ class Forecaster:
         self._check_params()
         window, horizon, split, _ = self._sizes(table)
         windows = len(split.origins("train", window, horizon))
-        features = calendar.calendar_features(pd.DatetimeIndex(table.frame.index[:1]), table.frequency).shape[1]
+        features = len(calendar.calendar_features(table.frame.index[:1], table.frequency).names)
         return min(self.batch_size, windows), window, table.frame.shape[1] + features, self.hidden_size
 
     def _mesh(self, table: Table, count: int | None):
@@ -321,8 +321,8 @@ class Forecaster:
 
     def _values(self, frame: pd.DataFrame) -> np.ndarray:
         """Standardised columns, then the calendar's features: (rows, D)."""
-        features = calendar.calendar_features(pd.DatetimeIndex(frame.index), self.frequency_)
-        return np.concatenate([self.scaler_.transform(frame.to_numpy()), features.to_numpy()], axis=1)
+        features = calendar.calendar_features(frame.index, self.frequency_).values
+        return np.concatenate([self.scaler_.transform(frame.to_numpy()), features], axis=1)
 
     def _inputs(self, values: np.ndarray, origins: np.ndarray) -> np.ndarray:
         """Windows (n, window, D) in which the target is relative to its last value."""
@@ -521,7 +521,7 @@ class Forecaster:
         model.scaler_ = Scaler(*(storage.expect(arrays, f"scaler.{name}", (columns,)) for name in ("mean", "std")))
         if not (model.scaler_.std > 0).all():
             raise ValueError("scaler.std must be positive")
-        inputs = columns + calendar.calendar_features(times, model.frequency_).shape[1]
+        inputs = columns + len(calendar.calendar_features(times, model.frequency_).names)
         model.linear_ = baselines.Ridge(
             storage.expect(arrays, "linear.coefficients", (window * inputs, horizon)),
             storage.expect(arrays, "linear.intercept", (horizon,)),
