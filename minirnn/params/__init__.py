@@ -48,6 +48,18 @@ from minirnn.params.checks import (
     check_vocabulary,
     check_weights,
 )
+from minirnn.params.horizons import (
+    Decoder,
+    DecoderParams,
+    Direct,
+    Horizon,
+    HorizonParams,
+    Segments,
+    SegmentsParams,
+    check_ahead,
+    check_horizon,
+    init_horizon,
+)
 from minirnn.params.initialisers import (
     INITIALISERS,
     SCHEMES,
