@@ -38,6 +38,7 @@ from minirnn.params.checks import (
     check_features,
     check_inputs,
     check_lengths,
+    check_run,
     check_scale,
     check_sequence,
     check_state,

@@ -149,7 +149,7 @@ def _segments(description, params, xs, ahead, key):
 
 
 def _segments_backward(draw, cache):
-    description, (T, B, _), (N, _, F) = cache.description, *cache.shapes
+    description, ((T, B, _), (N, _, F)) = cache.description, cache.shapes
     cell, M, S, O = CELLS[description.cell], description.steps, description.segment, description.outputs
     embedding, encoder, known, step, dropped, head = cache.parts
     drows = np.pad(draw, ((0, 0), (0, M * S - N), (0, 0))).reshape(B, M, S, O)
