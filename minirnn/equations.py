@@ -50,7 +50,8 @@ SYMBOLS = {
     r"dc^{+}_t": ("gradient that arrives at c_t from step t+1", "(B, H)"),
     r"\phi": ("an activation, elementwise: tanh, relu, sigma or the identity", "(...)"),
     r"\rho_t": ("log f_t - log i_t of a minLSTM", "(B, H)"),
-    r"\lambda": ("dropout rate", "()"),
+    r"\lambda": ("dropout rate; decay of the weights (AdamW)", "()"),
+    r"\theta": ("weights", "(...)"),
     r"\eta": ("learning rate", "()"),
     r"h_t": ("hidden state, and the output of every layer but the LSTM with a single state", "(B, H)"),
     r"c_t": ("memory cell of an LSTM, (B, H); context of an attention", "(B, V)"),
@@ -106,6 +107,7 @@ _GAUSS = "Nix and Weigend 1994, Estimating the mean and variance of the target p
 _STUDENT = "Lange, Little and Taylor 1989, Robust statistical modeling using the t distribution"
 _QUANTILES = "Park et al. 2022, Learning quantile functions without quantile crossing, arXiv 2111.06581"
 _ADAM = "Kingma and Ba 2015, arXiv 1412.6980"
+_ADAMW = "Loshchilov and Hutter 2019, Decoupled weight decay regularization, arXiv 1711.05101"
 
 _TABLE = [
     # The vanilla RNN. phi is tanh, relu, sigma or the identity.
@@ -333,17 +335,21 @@ _TABLE = [
     ("O3", r"m \leftarrow \beta_1 \odot m + (1 - \beta_1) \odot d", "readable", _ADAM),
     ("O4", r"v \leftarrow \beta_2 \odot v + (1 - \beta_2) \odot d^2", "readable", _ADAM),
     ("O5", r"u = -\eta \odot (m / (1 - \beta_1^s)) / (\sqrt{v / (1 - \beta_2^s)} + \epsilon)", "readable", _ADAM),
+    # theta are the weights, lambda is their decay; eta_0 is the first rate, and zero is reached after S updates.
+    ("O6", r"u \leftarrow u - \eta \odot \lambda \odot \theta", "readable", _ADAMW),
+    ("O7", r"\eta = \eta_0 \odot (1 + \cos(\pi \odot \min(s, S) / S)) / 2", "readable",
+     "Loshchilov and Hutter 2017, arXiv 1608.03983"),
 ]  # fmt: skip
 
 EQUATIONS = {row[0]: Equation(*row) for row in _TABLE}
 
 _PLAIN = [
-    (r"\\mathrm\{(\w+)\}", r"\1"), (r"\\lambda", "λ"),
+    (r"\\mathrm\{(\w+)\}", r"\1"), (r"\\lambda", "λ"), (r"\\theta", "θ"),
     (r"\\sigma", "σ"), (r"\\phi", "φ"), (r"\\delta", "δ"), (r"\\tau", "τ"), (r"\\alpha", "α"), (r"\\pi", "π"),
     (r"\\nu", "ν"), (r"\\psi", "ψ"), (r"\\Gamma", "Γ"), (r"\\ge", "≥"), (r"\\eta", "η"), (r"\\mu", "μ"),
     (r"\\beta", "β"), (r"\\epsilon", "ε"), (r"\\ell", "ℓ"), (r"\\sum", "Σ"), (r"\\odot", "⊙"), (r"\\top", "ᵀ"),
     (r"\^ᵀ", "ᵀ"), (r"\\leftarrow", "←"), (r"\\quad", " "), (r"\\,", " "), (r"\\sqrt\{([^}]*)\}", r"√(\1)"),
-    (r"\\rho", "ρ"), (r"\\\|", "‖"), (r"\\(tanh|min|max|exp|log)", r"\1"), (r"\{([^{}-]*)\}", r"\1"), (r" +", " "),
+    (r"\\rho", "ρ"), (r"\\\|", "‖"), (r"\\(tanh|min|max|exp|log|cos)", r"\1"), (r"\{([^{}-]*)\}", r"\1"), (r" +", " "),
 ]  # fmt: skip
 
 

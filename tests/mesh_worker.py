@@ -49,6 +49,30 @@ def trained(dtype, devices, budget_bytes=None):
     return training.members(state), record, np.asarray(forecasts)
 
 
+def on_rows(dtype, devices):
+    """The weights after an epoch on windows that the loss cuts from shared rows, and a run in batches of five rows."""
+    network, members, (inputs, _, _, _) = problem(dtype)
+    mesh = None if devices is None else jax.sharding.Mesh(np.array(jax.devices()[:devices]), ("data",))
+    series = training.place(np.nan_to_num(inputs).reshape(-1, 2), mesh)
+
+    def outputs(params, batch, key=None):
+        windows = batch.shared[batch.data[:, None] + np.arange(-4, 1)]  # (B, 5, 2)
+        return training.network.forward(network, params, windows.swapaxes(0, 1), dropout_key=key)[0]
+
+    def loss(params, batch, key):
+        squares = (outputs(params, batch, key) - batch.shared[batch.data]) ** 2
+        return (squares.mean(axis=1) * batch.count).sum(), batch.count.astype(dtype).sum()
+
+    optimizer = training.make_optimizer(1e-2, 1.0, 0.1, 9)
+    origins = np.arange(4, 94)
+    order, counts = batches_of(np.random.default_rng(0), len(origins), 16, len(members))
+    state = training.start(optimizer, members)
+    state, _ = training.run_epoch(
+        loss, optimizer, state, origins, order, counts, random.key(1), shared=series, mesh=mesh
+    )
+    return training.members(state), training.run(outputs, state, origins[:17], series, batch_size=5, mesh=mesh)
+
+
 def distance(a, b) -> float:
     """The largest absolute difference between two trees."""
     pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
@@ -94,6 +118,7 @@ def main() -> None:
             "forecasts": distance(alone[2], shared[2]),
             "compiled": compiled(),
         }
+    results["on rows"] = distance(on_rows(dtype, None), on_rows(dtype, 3))
     print(json.dumps(results))
 
 

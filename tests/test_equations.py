@@ -117,7 +117,10 @@ _TRANSLATION = [
     (r"\\phi'", "dphi"),
     (r"\\sum_t", " "),
     (r"([A-Za-z]+(?:_(?:\w|\{[^}]*\}))*)\^\\top", r"T(\1)"),
-    (r"\\(sigma|tanh|phi|min|max|exp|log|sum|delta|tau|alpha|eta|mu|nu|rho|beta|epsilon|ell|pi|psi|Gamma)", r"\1"),
+    (
+        r"\\(sigma|tanh|phi|min|max|exp|log|cos|theta|sum|delta|tau|alpha|eta|mu|nu|rho|beta|epsilon|ell|pi|psi|Gamma)",
+        r"\1",
+    ),
     (r"\[([^]]+)\]", r"join(\1)"),
     (r"\^\{([a-z+]+)\}", lambda m: "_" + m[1].replace("+", "next")),
     (r"_\{t-1\}", "_before"),
@@ -134,8 +137,8 @@ def python_of(latex: str) -> list[tuple[str, str]]:
 
 
 FUNCTIONS = {
-    "sigma": sigmoid, "tanh": np.tanh, "exp": np.exp, "log": np.log, "sqrt": np.sqrt, "abs": np.abs, "sum": np.sum,
-    "pi": np.pi, "psi": special.digamma, "Gamma": np.vectorize(math.gamma),
+    "sigma": sigmoid, "tanh": np.tanh, "cos": np.cos, "exp": np.exp, "log": np.log, "sqrt": np.sqrt, "abs": np.abs,
+    "sum": np.sum, "pi": np.pi, "psi": special.digamma, "Gamma": np.vectorize(math.gamma),
     "min": np.minimum, "max": np.maximum, "norm": optimizers.global_norm, "T": np.transpose, "mean": np.mean,
     "join": lambda *parts: np.concatenate(parts, axis=-1),
     "sum_s": lambda rows: rows.sum(axis=0, keepdims=True),
@@ -474,6 +477,11 @@ def test_optimiser_equations_hold(rng):
     updates, state = optimizers.adam(0.1, b1=0.8, b2=0.95, eps=1e-3).update(d, optimizers.AdamState(3, m, v))
     known = {"d": d, "m": m, "v": v, "eta": 0.1, "beta_1": 0.8, "beta_2": 0.95, "epsilon": 1e-3, "s": 4}
     assert check("O3-O5", known, {"m": state.m, "v": state.v, "u": updates}) == {"O3", "O4", "O5"}
+    theta, decay = rng.standard_normal(5), {"b1": 0.8, "b2": 0.95, "eps": 1e-3, "weight_decay": 0.3}
+    decayed, _ = optimizers.adamw(0.1, **decay).update(d, optimizers.AdamState(3, m, v), theta)
+    assert check("O6", {"u": updates, "eta": 0.1, "rate": 0.3, "theta": theta}, {"u": decayed}) == {"O6"}
+    for s in (0, 3, 7, 9):
+        assert check("O7", {"eta_0": 0.1, "s": s, "S": 7}, {"eta": optimizers.cosine_decay(0.1, 7)(s)}) == {"O7"}
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,7 @@ def test_the_number_of_devices_changes_nothing_but_rounding(dtype, bound):
     for name in names:
         for what in ("weights", "record", "forecasts"):
             assert results[name][what] < bound, (name, what, results)
+    assert results["on rows"] < bound
     if dtype == "float32":  # an epoch and a forecast are compiled, and nothing twice
         assert (results["1"]["compiled"], results["2, streamed"]["compiled"]) == (2, 1)
 

@@ -7,8 +7,9 @@ import parity
 import pytest
 
 from minirnn import readable
+from minirnn.fast import training as fast_training
 from minirnn.params import stack
-from minirnn.readable import optimizers
+from minirnn.readable import optimizers, training
 
 PAIRS = {
     "sgd": (optimizers.sgd(0.1), optax.sgd(0.1)),
@@ -18,6 +19,12 @@ PAIRS = {
         optimizers.adam(0.01, b1=0.8, b2=0.99, eps=1e-3),
         optax.adam(0.01, b1=0.8, b2=0.99, eps=1e-3),
     ),
+    "adamw": (optimizers.adamw(0.01, weight_decay=0.1), optax.adamw(0.01, weight_decay=0.1)),
+    "adam, rate falls to zero": (
+        optimizers.adam(optimizers.cosine_decay(0.01, 15)),
+        optax.adam(optax.cosine_decay_schedule(0.01, 15)),
+    ),
+    "as in training": (training.make_optimizer(0.01, 1.0, 0.1, 15), fast_training.make_optimizer(0.01, 1.0, 0.1, 15)),
     "clipped adam": (
         optimizers.chain(optimizers.clip_by_global_norm(1.0), optimizers.adam(0.01)),
         optax.chain(optax.clip_by_global_norm(1.0), optax.adam(0.01)),

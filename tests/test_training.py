@@ -376,3 +376,133 @@ def test_batches_that_do_not_fit_the_data_are_refused(half, rows, order, counts,
     data = tuple(np.zeros((n, 1), np.float32) for n in rows)
     with pytest.raises(ValueError, match=message):
         half.run_epoch(lambda *_: None, optimizer, state, data, np.array(order), np.array(counts))
+
+
+def cut(series, origins):
+    """The windows of four rows that end at the origins, (B, 4, 2), whatever half the arrays are of."""
+    return series[origins[:, None] + np.arange(-3, 1)]
+
+
+def losses_on_rows(network):
+    """For both halves: a loss that cuts its windows out of the rows that all batches share."""
+
+    def fast_loss(params, batch, key):
+        series, targets = batch.shared
+        rows = (cut(series, batch.data), targets[batch.data], jax.numpy.ones_like(targets[batch.data]))
+        return fast._windows_loss(network)(params, fast.Batch(rows, batch.count), key)
+
+    def readable_loss(params, batch, key):
+        series, targets = batch.shared
+        rows = (cut(series, batch.data), targets[batch.data], np.ones_like(targets[batch.data]))
+        return readable._windows_loss(network)(params, readable.Batch(rows, batch.count), key)
+
+    return {fast: fast_loss, readable: readable_loss}
+
+
+def series_problem():
+    """A series of 13 rows, of which ten windows can be cut, and a target for every row."""
+    rng = np.random.default_rng(5)
+    return rng.standard_normal((13, 2)).astype("f4"), rng.standard_normal((13, 2)).astype("f4"), np.arange(3, 13)
+
+
+@HALVES
+def test_windows_cut_from_shared_rows_train_like_copies_of_them(half):
+    network, start, _, order, counts = small_problem(recurrent_dropout=0.3)
+    series, targets, origins = series_problem()
+    optimizer = half.make_optimizer(0.1, 1.0)
+    copies = (cut(series, origins), targets[origins], np.ones_like(targets[origins]))
+    key = random.key(2)
+    expected, record = half.epoch(network, optimizer, half.start(optimizer, start), copies, order, counts, key)
+    loss, shared = losses_on_rows(network)[half], half.place((series, targets))
+    state, other = half.run_epoch(
+        loss, optimizer, half.start(optimizer, start), origins, order, counts, key, shared=shared
+    )
+    close(half.members(expected), half.members(state), 1e-6)
+    close(record[:3], other[:3], 1e-6)
+    assert max(np.abs(a - b).max() for a, b in zip(*map(jax.tree.leaves, (start, half.members(state))))) > 0.05
+
+
+def test_shared_rows_are_an_argument_of_the_compiled_epoch_and_no_part_of_it():
+    network, start, _, order, counts = small_problem()
+    series, targets, origins = series_problem()
+    optimizer, inner, traced = fast.make_optimizer(0.1, 1.0), losses_on_rows(network)[fast], []
+
+    def loss(params, batch, key):
+        traced.append(batch.shared)
+        return inner(params, batch, key)
+
+    results = []
+    for rows in (series, series + 1):
+        state, _ = fast.run_epoch(
+            loss, optimizer, fast.start(optimizer, start), origins, order, counts, shared=(rows, targets)
+        )
+        results.append(fast.members(state)[0].head.W)
+    assert len(traced) == 1
+    assert np.abs(results[0] - results[1]).max() > 1e-3
+
+
+@HALVES
+@pytest.mark.parametrize("batch_size", [1, 4, 10, 99])
+def test_a_run_gives_every_row_what_a_call_on_all_rows_gives(half, batch_size):
+    network, start, *_ = small_problem()
+    series, targets, origins = series_problem()
+    state = half.start(half.make_optimizer(0.1, 1.0), start)
+    seen = []
+
+    def function(params, batch):
+        seen.append((np.shape(batch.data["origin"]), np.shape(batch.count)))
+        windows = cut(batch.shared, batch.data["origin"])
+        outputs = half.network.forward(network, params, windows.swapaxes(0, 1))[0]
+        return {"outputs": outputs, "origin": batch.data["origin"]}
+
+    found = half.run(function, state, {"origin": origins}, half.place(series), batch_size=batch_size)
+    expected = half.predict(network, state, cut(series, origins))
+    assert all(isinstance(array, np.ndarray) for array in (found["outputs"], found["origin"], expected))
+    np.testing.assert_allclose(found["outputs"], expected, atol=1e-6)
+    np.testing.assert_array_equal(found["origin"], [origins] * 2)
+    assert all(rows == count and rows[0] <= batch_size for rows, count in seen)
+    if half is fast:
+        assert len(seen) == 1  # compiled once, the last batch too
+
+
+def test_rows_that_fill_up_the_last_batch_of_a_run_do_not_count():
+    state = fast.TrainState(np.ones((1, 1), np.float32), ())
+    counted = []
+
+    def function(params, batch):
+        jax.debug.callback(lambda count, rows: counted.append((count.sum(), rows.min())), batch.count, batch.data)
+        return batch.data
+
+    found = fast.run(function, state, np.arange(5, 12), batch_size=3)
+    jax.effects_barrier()
+    np.testing.assert_array_equal(found, [np.arange(5, 12)])
+    assert sorted(map(tuple, counted)) == [(1, 11), (3, 5), (3, 8)]
+
+
+@HALVES
+def test_a_run_of_no_rows_gives_none_and_bad_ones_are_refused(half):
+    network, start, *_ = small_problem()
+    state = half.start(half.make_optimizer(0.1, 1.0), start)
+    assert half.predict(network, state, np.zeros((0, 4, 2), np.float32)).shape == (2, 0, 2)
+    with pytest.raises(ValueError, match="batch_size is 0; expected at least 1"):
+        half.run(None, state, np.zeros(3), batch_size=0)
+    with pytest.raises(ValueError, match="the arrays of the data have 3, 4 rows; expected n in each"):
+        half.run(None, state, (np.zeros(3), np.zeros(4)), batch_size=2)
+
+
+@pytest.mark.parametrize(("decay", "steps"), [(0.0, None), (0.3, None), (0.0, 4), (0.3, 4)])
+def test_both_halves_decay_weights_and_rates_alike(decay, steps):
+    network, start, data, order, counts = small_problem()
+    trained = []
+    for half in (readable, fast):
+        optimizer = half.make_optimizer(0.1, 1.0, decay, steps)
+        state = half.start(optimizer, start)
+        for _ in range(2):  # six updates: with ``steps`` the last two move nothing
+            state, _ = half.epoch(network, optimizer, state, data, order, counts)
+            trained.append(half.members(state))
+    close(trained[1], trained[3], 1e-5)
+    if steps:
+        optimizer = fast.make_optimizer(0.1, 1.0, decay, steps)
+        state, _ = fast.epoch(network, optimizer, fast.start(optimizer, start), data, order, counts)
+        state, _ = fast.epoch(network, optimizer, state, data, order[:, :1], counts[:1])
+        close(fast.members(state), trained[3], 1e-6)

@@ -73,7 +73,7 @@ def forward(network: Network, params: NetworkParams, xs, state=None, lengths=Non
         xs = jnp.where(mask[:, :, 0] if xs.ndim == 2 else mask, xs, 0)
     if xs.ndim == 2 and not (traced_xs or isinstance(xs, jax.core.Tracer)):
         check_vocabulary(xs, network.layers[0].vocabulary_size)
-    ys, states = _forward(network.layers, params.layers, xs, state, lengths, mask, as_key(dropout_key))
+    ys, states = forward_layers(network.layers, params.layers, xs, state, lengths, mask, as_key(dropout_key))
     lengths = np.full(B, T) if lengths is None else lengths
     if network.read == "last":
         ys = layers.last_step(ys, lengths)
@@ -103,7 +103,7 @@ def _masked(ys, mask):
     return ys if mask is None else jnp.where(mask, ys, 0)
 
 
-def _forward(descriptions, params, xs, state, lengths, mask, key):
+def forward_layers(descriptions, params, xs, state=None, lengths=None, mask=None, key=None):
     """Layers on top of each other; outputs (T, B, width), zero on padding, and states."""
     check_weights(params, descriptions)
     states: list[Any] = []
@@ -126,7 +126,7 @@ def _forward(descriptions, params, xs, state, lengths, mask, key):
             case Dense():
                 xs = layers.dense(weights, xs, layer.activation)
             case Residual():
-                inner, final = _forward(layer.layers, weights, xs, start, lengths, mask, layer_key)
+                inner, final = forward_layers(layer.layers, weights, xs, start, lengths, mask, layer_key)
                 xs = xs + inner
         xs = _masked(xs, mask)
         states.append(final)

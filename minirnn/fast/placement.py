@@ -73,7 +73,12 @@ def place(data, mesh: Mesh | None = None, budget_bytes: int | None = None):
     """Arrays (n, ...), any tree of them, on the devices; the same NumPy arrays where they exceed the budget."""
     if _waiting(data) > (default_budget(mesh) if budget_bytes is None else budget_bytes):
         return data
-    return jax.tree.map(lambda array: put(array, mesh), data)
+    return everywhere(data, mesh)
+
+
+def everywhere(tree, mesh: Mesh | None = None):
+    """Arrays, any tree of them, on every device, whatever their size."""
+    return jax.tree.map(lambda array: put(array, mesh), tree)
 
 
 def _waiting(data) -> int:

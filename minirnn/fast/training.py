@@ -24,7 +24,7 @@ from jax.sharding import Mesh, PartitionSpec
 
 from minirnn.fast import losses, network, placement, platforms
 from minirnn.fast.recurrent import RowsKey
-from minirnn.params import Network, NetworkParams, check_batches
+from minirnn.params import Network, NetworkParams, check_batches, check_run
 
 
 class TrainState(NamedTuple):
@@ -44,17 +44,29 @@ class Record(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """What a loss reads: rows of the data, (B, ...) each, and which of them count, booleans (B,)."""
+    """What a loss reads: rows of the data, (B, ...) each; which of them count, booleans (B,); what all batches read."""
 
     data: Any
     count: Any
+    shared: Any = None
 
 
 @functools.cache
-def make_optimizer(learning_rate: float, max_norm: float) -> optax.GradientTransformation:
-    """Clipping by the global norm, then Adam."""
+def make_optimizer(
+    learning_rate: float, max_norm: float, weight_decay: float = 0.0, decay_steps: int | None = None
+) -> optax.GradientTransformation:
+    """Clipping by the global norm, then Adam, or AdamW where weights decay.
+
+    Args:
+      learning_rate: of the first update.
+      max_norm: of all gradients together; larger ones are scaled down.
+      weight_decay: of AdamW, for all weights.
+      decay_steps: updates after which the learning rate has fallen to zero, along a cosine; None keeps it as it is.
+    """
     # Cached, so that a second training with the same settings finds its compiled epoch.
-    return optax.chain(optax.clip_by_global_norm(max_norm), optax.adam(learning_rate))
+    rate = learning_rate if decay_steps is None else optax.cosine_decay_schedule(learning_rate, decay_steps)
+    adam = optax.adamw(rate, weight_decay=weight_decay) if weight_decay else optax.adam(rate)
+    return optax.chain(optax.clip_by_global_norm(max_norm), adam)
 
 
 def start(optimizer: optax.GradientTransformation, members: list) -> TrainState:
@@ -143,6 +155,7 @@ def run_epoch(
     batches,
     counts,
     dropout_key=None,
+    shared=None,
     *,
     mesh: Mesh | None = None,
     budget_bytes: int | None = None,
@@ -159,6 +172,9 @@ def run_epoch(
       batches: (K, S, B).
       counts: (S, B).
       dropout_key: for the loss; every member and batch gets its own.
+      shared: any tree of arrays that every batch may read whole, such as the rows of a series: then ``data`` may be the
+        places in it where windows begin, and the loss cuts them out. It lies on every device, whatever its size; hand
+        over what :func:`place` made of it, or it is brought there in every epoch.
       mesh: devices, or None.
       budget_bytes: for the windows on one device.
     """
@@ -172,11 +188,12 @@ def run_epoch(
         key = placement.put(np.asarray(jax.random.key_data(key)), mesh)
     state = jax.tree.map(lambda array: placement.put(array, mesh), state)
     alive = placement.put(np.ones(K, bool), mesh)
+    shared = placement.everywhere(shared, mesh)
     seen: list[Any] = []
     for block in placement.blocks(data, batches, counts, mesh, budget_bytes):
         if seen:  # the rows of this block were gathered meanwhile
             jax.block_until_ready(seen[-1])
-        state, alive, numbers = compute(state, alive, *block, key)
+        state, alive, numbers = compute(state, alive, *block, key, shared)
         seen.append(numbers)
     totals, weights, gradient, array = (np.concatenate(parts, axis=1)[:, :S] for parts in zip(*jax.device_get(seen)))
     tiny = np.finfo(totals.dtype).tiny
@@ -188,16 +205,16 @@ def run_epoch(
 def compiled(loss: Callable, optimizer: optax.GradientTransformation, mesh: Mesh | None = None) -> Callable:
     """The compiled loop over a block of batches, for :func:`run_epoch` and for those who want to look at it.
 
-    ``(state, alive (K,), data, batches (K, S, B), counts (S, B), steps (S,), key (2,) or None) -> state, alive, (sums
-    of losses, sums of weights, largest gradients, their arrays)``, (K, S) each. ``steps`` number the batches,
+    ``(state, alive (K,), data, batches (K, S, B), counts (S, B), steps (S,), key (2,) or None, shared) -> state, alive,
+    (sums of losses, sums of weights, largest gradients, their arrays)``, (K, S) each. ``steps`` number the batches,
     ``counts`` and ``alive`` are booleans: a member that is not alive makes no updates any more.
     """
     optimizer = optax.with_extra_args_support(optimizer)
 
-    def one_batch(carry, inputs, data, key):
+    def one_batch(carry, inputs, data, key, shared):
         state, alive = carry
         chosen, count, step = inputs
-        batch = Batch(jax.tree.map(lambda array: jnp.take(array, chosen, axis=0, mode="clip"), data), count)
+        batch = Batch(jax.tree.map(lambda array: jnp.take(array, chosen, axis=0, mode="clip"), data), count, shared)
         if key is not None:
             key = jax.random.fold_in(key, step)
             if mesh is not None:
@@ -216,15 +233,15 @@ def compiled(loss: Callable, optimizer: optax.GradientTransformation, mesh: Mesh
         state = jax.tree.map(lambda new, old: jnp.where(keep, new, old), new, state)
         return (state, alive), (total, weight, gradient, largest.argmax())
 
-    def one_member(k, state, alive, order, data, counts, steps, key):
+    def one_member(k, state, alive, order, data, counts, steps, key, shared):
         key = None if key is None else jax.random.fold_in(network.as_key(key), k)
-        step = functools.partial(one_batch, data=data, key=key)
+        step = functools.partial(one_batch, data=data, key=key, shared=shared)
         (state, alive), numbers = lax.scan(step, (state, alive), (order, counts, steps))
         return state, alive, numbers
 
-    def block(state, alive, data, batches, counts, steps, key):
-        members = jax.vmap(one_member, in_axes=(0, 0, 0, 0, None, None, None, None))
-        return members(jnp.arange(len(batches)), state, alive, batches, data, counts, steps, key)
+    def block(state, alive, data, batches, counts, steps, key, shared):
+        members = jax.vmap(one_member, in_axes=(0, 0, 0, 0, None, None, None, None, None))
+        return members(jnp.arange(len(batches)), state, alive, batches, data, counts, steps, key, shared)
 
     if mesh is not None:
         everywhere, rows = PartitionSpec(), placement.AXIS
@@ -237,6 +254,7 @@ def compiled(loss: Callable, optimizer: optax.GradientTransformation, mesh: Mesh
                 everywhere,
                 PartitionSpec(None, None, rows),
                 PartitionSpec(None, rows),
+                everywhere,
                 everywhere,
                 everywhere,
             ),
@@ -252,33 +270,83 @@ def _sum_over_devices(tree):
     return restore(lax.psum(flat, placement.AXIS))
 
 
-def predict(description: Network, state: TrainState, inputs, lengths=None, *, mesh: Mesh | None = None):
-    """Inputs (n, T, D), lengths (n,) or None -> outputs of each member (K, n, O); the devices share the windows."""
+def run(function: Callable, state: TrainState, data, shared=None, *, batch_size: int, mesh: Mesh | None = None):
+    """What a function of the weights makes of all rows, batch after batch: no more than two are held at a time.
+
+    Args:
+      function: ``function(params, batch)`` of one member on a :class:`Batch` -> an array (B, ...) or a tree of them,
+        row for row. It is compiled once for each function, so hand over the same one every time.
+      state: from :func:`start` or an epoch.
+      data: any tree of arrays (n, ...).
+      shared: any tree of arrays that every batch may read whole, as in :func:`run_epoch`.
+      batch_size: rows in a batch, at most. The last batch is filled up, with rows that do not count.
+      mesh: devices that share the rows of each batch, or None.
+
+    Returns:
+      NumPy arrays (K, n, ...).
+    """
     placement.check_mesh(mesh)
-    n = len(inputs)
-    if mesh is not None:
-        filler = -n % mesh.size
-        rows = [
-            None if a is None else np.pad(a, [(0, filler)] + [(0, 0)] * (np.ndim(a) - 1)) for a in (inputs, lengths)
-        ]
-        inputs, lengths = (None if a is None else placement.put(a, mesh, placement.AXIS) for a in rows)
-        state = jax.tree.map(lambda array: placement.put(array, mesh), state)
-    return _predictor(description, mesh)(state.members, inputs, lengths)[:, :n]
+    n = check_run([len(array) for array in jax.tree.leaves(data)], batch_size)
+    size = min(batch_size, n)
+    rows = size + (0 if mesh is None else -size % mesh.size)  # all devices get as many
+    data = jax.tree.map(np.asarray, data)  # rows are gathered here, wherever they lie
+    members, shared = placement.everywhere((state.members, shared), mesh)
+    compute = _runner(function, mesh)
+    outputs: Any = None
+    waiting: list[Any] = []
+
+    def receive(first, batch):
+        nonlocal outputs
+        batch = jax.device_get(batch)  # (K, B, ...) each
+        if outputs is None:
+            outputs = jax.tree.map(lambda a: np.empty((a.shape[0], n, *a.shape[2:]), a.dtype), batch)
+        for whole, part in zip(jax.tree.leaves(outputs), jax.tree.leaves(batch)):
+            whole[:, first : first + size] = part[:, : min(size, n - first)]
+
+    for first in range(0, max(n, 1), max(size, 1)):
+        chosen = np.arange(first, first + rows)
+        count = (chosen < n) & (chosen < first + size)
+        # What fills up repeats a row of the batch itself: one from elsewhere might hold what no function expects.
+        chosen = np.minimum(chosen, n - 1)
+        read = jax.tree.map(lambda a: placement.put(np.take(a, chosen, axis=0), mesh, placement.AXIS), data)
+        waiting.append((first, compute(members, Batch(read, placement.put(count, mesh, placement.AXIS), shared))))
+        if len(waiting) > 1:  # the rows of this batch were gathered while the one before was computed
+            receive(*waiting.pop(0))
+    receive(*waiting.pop())
+    return outputs
 
 
 @functools.cache
-def _predictor(description: Network, mesh: Mesh | None):
-    def outputs(members, inputs, lengths):
-        xs = inputs.swapaxes(0, 1)  # (T, n, D)
-        outputs = jax.vmap(lambda params: network.forward(description, params, xs, None, lengths)[0])(members)
-        return outputs if mesh is None else lax.all_gather(outputs, placement.AXIS, axis=1, tiled=True)
+def _runner(function: Callable, mesh: Mesh | None):
+    def outputs(members, batch):
+        values = jax.vmap(function, in_axes=(0, None))(members, batch)
+        return values if mesh is None else lax.all_gather(values, placement.AXIS, axis=1, tiled=True)
 
     if mesh is not None:
         everywhere, rows = PartitionSpec(), PartitionSpec(placement.AXIS)
         outputs = jax.shard_map(
-            outputs, mesh=mesh, in_specs=(everywhere, rows, rows), out_specs=everywhere, check_vma=False
+            outputs,
+            mesh=mesh,
+            in_specs=(everywhere, Batch(rows, rows, everywhere)),
+            out_specs=everywhere,
+            check_vma=False,
         )
     return jax.jit(outputs, compiler_options=platforms.compiler_options())
+
+
+def predict(description: Network, state: TrainState, inputs, lengths=None, *, mesh: Mesh | None = None) -> np.ndarray:
+    """Inputs (n, T, D), lengths (n,) or None -> outputs of each member (K, n, O); the devices share the windows."""
+    data = (inputs,) if lengths is None else (inputs, np.asarray(lengths))
+    return run(_windows_outputs(description), state, data, batch_size=max(1, len(inputs)), mesh=mesh)
+
+
+@functools.cache
+def _windows_outputs(description: Network):
+    def outputs(params, batch: Batch):
+        inputs, lengths = (*batch.data, None)[:2]
+        return network.forward(description, params, inputs.swapaxes(0, 1), None, lengths)[0]  # (B, O)
+
+    return outputs
 
 
 def members(state: TrainState) -> list[NetworkParams]:

@@ -38,6 +38,7 @@ from minirnn.params.checks import (
     check_features,
     check_inputs,
     check_lengths,
+    check_run,
     check_scale,
     check_sequence,
     check_state,
@@ -47,6 +48,18 @@ from minirnn.params.checks import (
     check_type,
     check_vocabulary,
     check_weights,
+)
+from minirnn.params.horizons import (
+    Decoder,
+    DecoderParams,
+    Direct,
+    Horizon,
+    HorizonParams,
+    Segments,
+    SegmentsParams,
+    check_ahead,
+    check_horizon,
+    init_horizon,
 )
 from minirnn.params.initialisers import (
     INITIALISERS,

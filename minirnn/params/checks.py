@@ -122,6 +122,15 @@ def check_batches(rows: list[int], batches: Array, counts: Array, members: int) 
         )
 
 
+def check_run(rows: list[int], batch_size: int) -> int:
+    """The number of rows that every array of the data has; a ValueError unless it is one, and batches can be made."""
+    if len(set(rows)) != 1:
+        raise ValueError(f"the arrays of the data have {', '.join(map(str, rows)) or 'no'} rows; expected n in each")
+    if batch_size < 1:
+        raise ValueError(f"batch_size is {batch_size}; expected at least 1")
+    return rows[0]
+
+
 def check_inputs(network: Any, xs: Array) -> None:
     """Raises a ValueError or TypeError unless xs is what the first layer of a network reads."""
     if not hasattr(network, "layers") or not hasattr(network, "read"):

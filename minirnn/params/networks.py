@@ -76,14 +76,16 @@ class NetworkParams(NamedTuple):
 # ---------------------------------------------------------------- descriptions of layers
 
 
-def _at_least_one(layer: Any, *names: str) -> None:
+def check_at_least_one(layer: Any, *names: str) -> None:
+    """Raises a ValueError unless the named fields of a description are integers of at least 1."""
     for name in names:
         value = getattr(layer, name)
         if not isinstance(value, int | np.integer) or value < 1:
             raise ValueError(f"{type(layer).__name__}.{name} is {value!r}; expected an integer of at least 1")
 
 
-def _one_of(layer: Any, name: str, expected: tuple[str | None, ...]) -> None:
+def check_one_of(layer: Any, name: str, expected: tuple[str | None, ...]) -> None:
+    """Raises a ValueError unless the named field of a description is one of those expected."""
     if getattr(layer, name) not in expected:
         raise ValueError(
             f"unknown {name} {getattr(layer, name)!r} of {type(layer).__name__}; "
@@ -91,7 +93,8 @@ def _one_of(layer: Any, name: str, expected: tuple[str | None, ...]) -> None:
         )
 
 
-def _rate(layer: Any, name: str) -> None:
+def check_rate(layer: Any, name: str) -> None:
+    """Raises a ValueError unless the named field of a description is a rate: at least 0 and below 1."""
     if not 0 <= getattr(layer, name) < 1:
         raise ValueError(f"{type(layer).__name__}.{name} is {getattr(layer, name)!r}; expected at least 0 and below 1")
 
@@ -113,7 +116,7 @@ class Embedding:
     size: int
 
     def __post_init__(self):
-        _at_least_one(self, "vocabulary_size", "size")
+        check_at_least_one(self, "vocabulary_size", "size")
 
     def width(self, input_size: int | None) -> int:
         """Features that come out."""
@@ -138,9 +141,9 @@ class Convolution:
     activation: str = "relu"
 
     def __post_init__(self):
-        _at_least_one(self, "size", "kernel_size")
-        _one_of(self, "padding", ("causal", "same"))
-        _one_of(self, "activation", ACTIVATION_NAMES)
+        check_at_least_one(self, "size", "kernel_size")
+        check_one_of(self, "padding", ("causal", "same"))
+        check_one_of(self, "activation", ACTIVATION_NAMES)
 
     def width(self, input_size: int | None) -> int:
         """Features that come out."""
@@ -179,14 +182,14 @@ class Recurrent:
     products: str | None = None
 
     def __post_init__(self):
-        _one_of(self, "cell", tuple(INITIALISERS))
-        _one_of(self, "save", SAVE)
-        _one_of(self, "products", PRODUCTS)
-        _at_least_one(self, "hidden_size")
-        _one_of(self, "merge", MERGES)
-        _rate(self, "recurrent_dropout")
-        _one_of(self, "activation", ACTIVATION_NAMES)
-        _one_of(self, "scheme", SCHEMES)
+        check_one_of(self, "cell", tuple(INITIALISERS))
+        check_one_of(self, "save", SAVE)
+        check_one_of(self, "products", PRODUCTS)
+        check_at_least_one(self, "hidden_size")
+        check_one_of(self, "merge", MERGES)
+        check_rate(self, "recurrent_dropout")
+        check_one_of(self, "activation", ACTIVATION_NAMES)
+        check_one_of(self, "scheme", SCHEMES)
         if self.activation != "tanh" and self.cell != "rnn":
             raise ValueError(f"Recurrent.activation is {self.activation!r}; only the cell 'rnn' has a choice")
         if self.recurrent_dropout and self.cell in _WITHOUT_RECURRENT_PRODUCT:
@@ -209,7 +212,7 @@ class Dropout:
     rate: float
 
     def __post_init__(self):
-        _rate(self, "rate")
+        check_rate(self, "rate")
 
     def width(self, input_size: int) -> int:
         """Features that come out."""
@@ -239,8 +242,8 @@ class Dense:
     activation: str = "identity"
 
     def __post_init__(self):
-        _at_least_one(self, "size")
-        _one_of(self, "activation", ACTIVATION_NAMES)
+        check_at_least_one(self, "size")
+        check_one_of(self, "activation", ACTIVATION_NAMES)
 
     def width(self, input_size: int | None) -> int:
         """Features that come out."""
@@ -255,7 +258,7 @@ class Residual:
 
     def __post_init__(self):
         object.__setattr__(self, "layers", tuple(self.layers))
-        _check_layers(self.layers, "Residual")
+        check_layers(self.layers, "Residual")
         if any(isinstance(layer, Embedding) for layer in self.layers):
             raise ValueError("an Embedding cannot stand inside a Residual: symbols cannot be added to vectors")
 
@@ -272,7 +275,8 @@ class Residual:
 Layer = Embedding | Convolution | Recurrent | Dropout | LayerNorm | Dense | Residual
 
 
-def _check_layers(layers: tuple[Any, ...], owner: str) -> None:
+def check_layers(layers: tuple[Any, ...], owner: str) -> None:
+    """Raises a TypeError unless all are layers; ``owner`` is the description that holds them."""
     for layer in layers:
         if not isinstance(layer, Layer):
             raise TypeError(
@@ -299,9 +303,9 @@ class Network:
 
     def __post_init__(self):
         object.__setattr__(self, "layers", tuple(self.layers))
-        _check_layers(self.layers, "Network")
-        _at_least_one(self, "output_size")
-        _one_of(self, "read", READS)
+        check_layers(self.layers, "Network")
+        check_at_least_one(self, "output_size")
+        check_one_of(self, "read", READS)
         if any(isinstance(layer, Embedding) for layer in self.layers[1:]):
             raise ValueError("an Embedding must be the first layer: it reads symbols")
 
@@ -389,11 +393,11 @@ def init_layer(rng: np.random.Generator, layer: Layer, input_size: Any, dtype: A
         case Dense():
             return init_dense(rng, input_size, layer.size, dtype)
         case Residual():
-            return _init_layers(rng, layer.layers, input_size, dtype)[0]
+            return init_layers(rng, layer.layers, input_size, dtype)[0]
     return ()
 
 
-def _init_layers(rng, layers: tuple[Layer, ...], size: Any, dtype) -> tuple[tuple[Any, ...], int]:
+def init_layers(rng, layers: tuple[Layer, ...], size: Any, dtype) -> tuple[tuple[Any, ...], int]:
     """Weights of layers one on top of the other, and the features that come out."""
     params = []
     for layer in layers:
@@ -417,5 +421,5 @@ def init_network(rng, network: Network, input_size: int | None, dtype: Any = np.
     if input_size is None and not (network.layers and isinstance(network.layers[0], Embedding)):
         raise ValueError("input_size is None; expected D, the number of features of xs (T, B, D)")
     rng = generator(rng)
-    layers, width = _init_layers(rng, network.layers, input_size, dtype)
+    layers, width = init_layers(rng, network.layers, input_size, dtype)
     return NetworkParams(layers, init_dense(rng, width, network.output_size, dtype))

@@ -74,7 +74,7 @@ def forward(network: Network, params: NetworkParams, xs, state=None, lengths=Non
         check_lengths(lengths, T, B)
         mask = (np.arange(T)[:, None] < lengths)[:, :, None]  # (T, B, 1)
         xs = np.where(mask[:, :, 0] if xs.ndim == 2 else mask, xs, 0).astype(xs.dtype)
-    ys, states, caches = _forward(network.layers, params.layers, xs, state, lengths, mask, as_key(dropout_key))
+    ys, states, caches = forward_layers(network.layers, params.layers, xs, state, lengths, mask, as_key(dropout_key))
     lengths = np.full(B, T) if lengths is None else lengths
     read: Any = None
     if network.read == "last":
@@ -108,7 +108,7 @@ def backward(doutputs, dstate, cache: Cache):
         dys = layers.last_step_backward(dys, read)
     elif network.read == "mean":
         dys = layers.mean_over_steps_backward(dys, read)
-    dlayers, dxs, dstate0 = _backward(network.layers, dys, dstate, mask, caches)
+    dlayers, dxs, dstate0 = backward_layers(network.layers, dys, dstate, mask, caches)
     return NetworkParams(dlayers, dhead), dxs, dstate0
 
 
@@ -116,7 +116,7 @@ def _masked(ys, mask):
     return ys if mask is None else np.where(mask, ys, 0)
 
 
-def _forward(descriptions, params, xs, state, lengths, mask, key):
+def forward_layers(descriptions, params, xs, state=None, lengths=None, mask=None, key=None):
     """Layers on top of each other; outputs (T, B, width), zero on padding, states, caches."""
     check_weights(params, descriptions)
     states: list[Any] = []
@@ -141,7 +141,7 @@ def _forward(descriptions, params, xs, state, lengths, mask, key):
             case Dense():
                 xs, cache = layers.dense(weights, xs, layer.activation)
             case Residual():
-                inner, final, cache = _forward(layer.layers, weights, xs, start, lengths, mask, layer_key)
+                inner, final, cache = forward_layers(layer.layers, weights, xs, start, lengths, mask, layer_key)
                 xs = xs + inner
         xs = _masked(xs, mask)
         states.append(final)
@@ -149,7 +149,7 @@ def _forward(descriptions, params, xs, state, lengths, mask, key):
     return xs, tuple(states), caches
 
 
-def _backward(descriptions, dys, dstate, mask, caches):
+def backward_layers(descriptions, dys, dstate, mask, caches):
     """The gradients of layers on top of each other, from the last to the first."""
     dparams: list[Any] = []
     dstates: list[Any] = []
@@ -172,7 +172,7 @@ def _backward(descriptions, dys, dstate, mask, caches):
             case Dense():
                 dweights, dys = layers.dense_backward(dys, caches[index])
             case Residual():
-                dweights, dinner, dstart = _backward(layer.layers, dys, dfinal, mask, caches[index])
+                dweights, dinner, dstart = backward_layers(layer.layers, dys, dfinal, mask, caches[index])
                 dys = dys + dinner
         dparams.insert(0, dweights)
         dstates.insert(0, dstart)

@@ -96,8 +96,15 @@ def sgd(learning_rate: float, momentum: float = 0.0) -> Optimizer:
     return Optimizer(init, update)
 
 
+Rate = float | Callable[[int], float]  # a learning rate, or a schedule: from the updates made so far to a rate
+
+
+def _rate(learning_rate: Rate, steps: int) -> float:
+    return learning_rate(steps) if callable(learning_rate) else learning_rate
+
+
 @numbered("O3-O5")
-def adam(learning_rate: float, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8) -> Optimizer:
+def adam(learning_rate: Rate, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8) -> Optimizer:
     """Adam; s is the number of steps taken. eta is ``learning_rate``, beta are ``b1`` and ``b2``, epsilon ``eps``."""
 
     def init(params):
@@ -105,15 +112,46 @@ def adam(learning_rate: float, b1: float = 0.9, b2: float = 0.999, eps: float = 
         return AdamState(0, zeros, tree_map(np.copy, zeros))
 
     def update(grads, state, params=None):
-        s = state.steps + 1
+        s, eta = state.steps + 1, _rate(learning_rate, state.steps)
         m = tree_map(lambda m, d: b1 * m + (1 - b1) * d, state.m, grads)  # O3
         v = tree_map(lambda v, d: b2 * v + (1 - b2) * d**2, state.v, grads)  # O4
         updates = tree_map(
-            lambda m, v: -learning_rate * (m / (1 - b1**s)) / (np.sqrt(v / (1 - b2**s)) + eps), m, v  # O5
+            lambda m, v: -eta * (m / (1 - b1**s)) / (np.sqrt(v / (1 - b2**s)) + eps), m, v  # O5
         )  # fmt: skip
         return updates, AdamState(s, m, v)
 
     return Optimizer(init, update)
+
+
+@numbered("O3-O6")
+def adamw(
+    learning_rate: Rate, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8, weight_decay: float = 1e-4
+) -> Optimizer:
+    """Adam with decoupled weight decay (lambda, ``weight_decay``): beside its update all weights theta shrink.
+
+    Biases shrink too, as in optax and PyTorch. Unlike a penalty in the loss the decay is not divided by the root of v.
+    """
+    without = adam(learning_rate, b1, b2, eps)
+
+    def update(grads, state, params):
+        eta = _rate(learning_rate, state.steps)
+        updates, state = without.update(grads, state)
+        return tree_map(lambda u, theta: u - eta * weight_decay * theta, updates, params), state  # O6
+
+    return Optimizer(without.init, update)
+
+
+@numbered("O7")
+def cosine_decay(learning_rate: float, decay_steps: int) -> Callable[[int], float]:
+    """A schedule: from ``learning_rate`` (eta_0) to zero after ``decay_steps`` (S) updates; s is the updates made.
+
+    >>> rate = cosine_decay(0.1, 4)
+    >>> [round(rate(steps), 3) for steps in range(6)]
+    [0.1, 0.085, 0.05, 0.015, 0.0, 0.0]
+    """
+    if decay_steps < 1:
+        raise ValueError(f"decay_steps is {decay_steps}; expected at least 1 update")
+    return lambda s: float(learning_rate * (1 + np.cos(np.pi * min(s, decay_steps) / decay_steps)) / 2)  # O7
 
 
 def chain(*optimizers: Optimizer) -> Optimizer:

@@ -14,14 +14,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minirnn import random
-from minirnn.params import Network, NetworkParams, check_batches
+from minirnn.params import Network, NetworkParams, check_batches, check_run
 from minirnn.readable import losses, network
 from minirnn.readable.optimizers import (
     Optimizer,
     adam,
+    adamw,
     apply_updates,
     chain,
     clip_by_global_norm,
+    cosine_decay,
     tree_leaves,
     tree_map,
 )
@@ -44,15 +46,26 @@ class Record(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """What a loss reads: rows of the data, (B, ...) each, and which of them count, booleans (B,)."""
+    """What a loss reads: rows of the data, (B, ...) each; which of them count, booleans (B,); what all batches read."""
 
     data: Any
     count: Any
+    shared: Any = None
 
 
-def make_optimizer(learning_rate: float, max_norm: float) -> Optimizer:
-    """Clipping by the global norm, then Adam."""
-    return chain(clip_by_global_norm(max_norm), adam(learning_rate))
+def make_optimizer(
+    learning_rate: float, max_norm: float, weight_decay: float = 0.0, decay_steps: int | None = None
+) -> Optimizer:
+    """Clipping by the global norm, then Adam, or AdamW where weights decay.
+
+    Args:
+      learning_rate: of the first update.
+      max_norm: of all gradients together; larger ones are scaled down.
+      weight_decay: of AdamW, for all weights.
+      decay_steps: updates after which the learning rate has fallen to zero, along a cosine; None keeps it as it is.
+    """
+    rate = learning_rate if decay_steps is None else cosine_decay(learning_rate, decay_steps)
+    return chain(clip_by_global_norm(max_norm), adamw(rate, weight_decay=weight_decay) if weight_decay else adam(rate))
 
 
 def start(optimizer: Optimizer, members: list) -> TrainState:
@@ -121,6 +134,7 @@ def run_epoch(
     batches,
     counts,
     dropout_key=None,
+    shared=None,
     *,
     mesh: None = None,
     budget_bytes: int | None = None,
@@ -136,6 +150,8 @@ def run_epoch(
       batches: (K, S, B).
       counts: (S, B).
       dropout_key: for the loss; every member and batch gets its own.
+      shared: any tree of arrays that every batch may read whole, such as the rows of a series: then ``data`` may be the
+        places in it where windows begin, and the loss cuts them out.
       mesh: None.
       budget_bytes: not needed here.
     """
@@ -149,7 +165,7 @@ def run_epoch(
             key = None if dropout_key is None else random.fold_in(random.fold_in(dropout_key, k), s)
             rows = tree_map(lambda array: np.asarray(array[chosen]), data)
             with np.errstate(over="ignore", invalid="ignore"):  # the record says what was not finite
-                total, weight, dparams = loss(params, Batch(rows, count != 0), key)
+                total, weight, dparams = loss(params, Batch(rows, count != 0, shared), key)
             mean = 1 / max(weight, np.finfo(np.asarray(weight).dtype).tiny)
             dparams = tree_map(lambda d: d * d.dtype.type(mean), dparams)
             largest = np.array([np.max(np.abs(d), initial=0) for d in tree_leaves(dparams)])
@@ -172,11 +188,46 @@ def _check_mesh(mesh) -> None:
         raise ValueError("mesh is given; the NumPy half computes on one processor: use the JAX half, or mesh=None")
 
 
+def run(function: Callable, state: TrainState, data, shared=None, *, batch_size: int, mesh: None = None):
+    """What a function of the weights makes of all rows, batch after batch: no more than one batch is held at a time.
+
+    Args:
+      function: ``function(params, batch)`` of one member on a :class:`Batch` -> an array (B, ...) or a tree of them,
+        row for row.
+      state: from :func:`start` or an epoch.
+      data: any tree of arrays (n, ...).
+      shared: any tree of arrays that every batch may read whole.
+      batch_size: rows in a batch, at most.
+      mesh: None.
+
+    Returns:
+      NumPy arrays (K, n, ...).
+    """
+    _check_mesh(mesh)
+    n = check_run([len(array) for array in tree_leaves(data)], batch_size)
+    outputs = []
+    for params in state.members:
+        parts = []
+        for first in range(0, max(n, 1), batch_size):
+            rows = tree_map(lambda array: np.asarray(array[first : first + batch_size]), data)
+            count = np.full(min(batch_size, n - first), True)
+            parts.append(function(params, Batch(rows, count, shared)))
+        outputs.append(tree_map(lambda *arrays: np.concatenate(arrays), *parts))
+    return tree_map(lambda *arrays: np.stack(arrays), *outputs)
+
+
 def predict(description: Network, state: TrainState, inputs, lengths=None, *, mesh: None = None) -> np.ndarray:
     """Inputs (n, T, D), lengths (n,) or None -> outputs of each member (K, n, O)."""
-    _check_mesh(mesh)
-    xs = inputs.swapaxes(0, 1)  # (T, n, D)
-    return np.stack([network.forward(description, params, xs, None, lengths)[0] for params in state.members])
+    data = (inputs,) if lengths is None else (inputs, np.asarray(lengths))
+    return run(_windows_outputs(description), state, data, batch_size=max(1, len(inputs)), mesh=mesh)
+
+
+def _windows_outputs(description: Network):
+    def outputs(params, batch: Batch):
+        inputs, lengths = (*batch.data, None)[:2]
+        return network.forward(description, params, inputs.swapaxes(0, 1), None, lengths)[0]  # (B, O)
+
+    return outputs
 
 
 def members(state: TrainState) -> list[NetworkParams]:
