@@ -11,6 +11,10 @@ from minirnn.models.context import Context, Unsuitable
 from minirnn.models.statistical import Fitted, aicc, fit_each, penalised_error
 
 
+# Variances of the first state, in units of the values' changes: of the differenced values, and of the values.
+FIRST, FIRST_LEVEL = 10.0, 1e6
+
+
 class Form(NamedTuple):
     """One form: orders (p, d, q), seasonal orders (P, D, Q, s), whether there is a constant."""
 
@@ -70,14 +74,9 @@ class Arima:
         values = np.log(y) if log else y
         middle, scale = float(values[known].mean()), float(np.diff(values).std()) or 1.0
         model = cls(form, log, middle, scale, np.zeros(0))
-        # Differenced beforehand, the state is far smaller; the parameters and their meaning are the same. A wide
-        # normal distribution of the first state stands for the stationary one, whose equations take far longer to
-        # solve, at every trial of the search, than all rows together.
-        process = model._process(y, known, simple_differencing=True)
-        process.ssm.initialize_approximate_diffuse(variance=10.0)
-        process._manual = True
-        process.loglikelihood_burn = 0
-        result = process.fit(start_params=start, disp=False, maxiter=100)
+        # Differenced beforehand, the state is far smaller; the parameters and their meaning are the same.
+        process = model._process(y, known, FIRST, simple_differencing=True)
+        result = process.fit(start_params=start, disp=False, maxiter=50)
         if not np.isfinite(result.params).all():
             raise ValueError("its parameters are not finite")
         return cls(form, log, middle, scale, np.asarray(result.params))
@@ -86,7 +85,7 @@ class Arima:
         """One pass of the Kalman filter over the rows; from each origin the predicted state goes on by itself."""
         from statsmodels.tsa.statespace import kalman_filter as kalman
 
-        process = self._process(y, known)
+        process = self._process(y, known, FIRST_LEVEL)
         process.update(self.params)
         process.ssm.set_conserve_memory(kalman.MEMORY_CONSERVE & ~kalman.MEMORY_NO_PREDICTED_MEAN)
         found = process.ssm.filter()
@@ -100,7 +99,7 @@ class Arima:
         ahead = self.middle + self.scale * ahead
         return np.exp(ahead) if self.log else ahead
 
-    def _process(self, y, known, **options):
+    def _process(self, y, known, variance, **options):
         from statsmodels.tsa.statespace.sarimax import SARIMAX
 
         if self.log:
@@ -108,7 +107,12 @@ class Arima:
             y = np.log(np.where(known, y, 1.0))
         values = np.where(known, (y - self.middle) / self.scale, np.nan)
         trend = "c" if self.form.constant else "n"
-        return SARIMAX(values, order=self.form.order, seasonal_order=self.form.seasonal, trend=trend, **options)
+        process = SARIMAX(values, order=self.form.order, seasonal_order=self.form.seasonal, trend=trend, **options)
+        # A wide normal distribution of the first state stands for the stationary one, whose equations take longer to
+        # solve, at every trial of the search, than all rows together.
+        process.ssm.initialize_approximate_diffuse(variance=variance)
+        process.loglikelihood_burn = 0
+        return process
 
 
 def _forms(y, season) -> list[Form]:
@@ -124,7 +128,7 @@ def _forms(y, season) -> list[Form]:
     return forms
 
 
-def _lags(y, most: int = 24) -> int:
+def _lags(y, most: int = 12) -> int:
     """The order p of the autoregression with the least AICc, by least squares on the same rows for every p."""
     most = min(most, len(y) // 10)
     rows = np.arange(most, len(y))
