@@ -10,7 +10,6 @@ import numpy as np
 from minirnn.models.context import Context, Unsuitable
 from minirnn.models.statistical import Fitted, aicc, fit_each, penalised_error
 
-
 # Variances of the first state, in units of the values' changes: of the differenced values, and of the values.
 FIRST, FIRST_LEVEL = 10.0, 1e6
 

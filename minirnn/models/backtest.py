@@ -9,35 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minirnn.models import baselines, metrics, verdict
+from minirnn.models import metrics, verdict
+from minirnn.models.wording import digits_for, in_digits, title
 
 if TYPE_CHECKING:
     import pandas as pd
-
-TITLES = {"lstm": "LSTM", "gru": "GRU", "rnn": "RNN", **baselines.TITLES}
-
-
-def title(name: str) -> str:
-    """What a forecast is called in sentences and tables; a name that has no title is its own."""
-    return TITLES.get(name, name)
-
-
-def digits_for(smallest: float, significant: int = 4) -> int:
-    """Digits after the point that show the smallest of some numbers with four significant digits; at most 12."""
-    if not smallest > 0:
-        return significant - 1
-    return min(max(significant - 1 - math.floor(math.log10(smallest)), 0), 12)
-
-
-def in_digits(value: float, digits: int) -> str:
-    """A number with so many digits after the point; in powers of ten where it is far too large or too small for that.
-
-    >>> in_digits(2.7034, 3), in_digits(37240.2, 0), in_digits(1.5e-9, 12), in_digits(2.3e20, 0)
-    ('2.703', '37,240', '1.5e-09', '2.3e+20')
-    """
-    if value != 0 and not 1e-8 < abs(value) < 1e12:
-        return f"{value:.4g}"
-    return f"{value:,.{digits}f}"
 
 
 @dataclass(frozen=True)
@@ -147,11 +123,13 @@ class Backtest:
         total = self._weights.sum(axis=axes)
         return np.where(total > 0, self._errors[name].sum(axis=axes) / np.maximum(total, 1), np.nan)
 
+    @property
+    def ranked_by(self) -> str:
+        """``"MAE"`` for one target of one series, else ``"MASE"``; MAE too where no series has a scale."""
+        return "MAE" if self.single or self.test[self.network]["MASE"] is None else "MASE"
+
     def _score(self, name: str) -> float:
-        """What forecasts are ranked by: MAE of one target of one series, else MASE (MAE where no scale is known)."""
-        value = self.test[name]["MAE"] if self.single else self.test[name]["MASE"]
-        if value is None:
-            value = self.test[name]["MAE"]
+        value = self.test[name][self.ranked_by]
         assert value is not None
         return value
 
@@ -295,7 +273,9 @@ class Backtest:
         network, other = title(self.network), title(self.best_naive)
         digits = digits_for(min(own, best) or max(own, best))
         unit = self.units.get(self.targets[0], "") if self.single else ""
-        error = "mean absolute error" if self.single else f"mean absolute scaled error, averaged over {self._several()},"
+        error = (
+            "mean absolute error" if self.single else f"mean absolute scaled error, averaged over {self._several()},"
+        )
         figures = f"{error} {in_digits(own, digits)} against {in_digits(best, digits)}{' ' + unit if unit else ''}"
         if self.skill is not None and abs(self.skill) < 0.01:
             return (
@@ -347,7 +327,7 @@ class Backtest:
                 "zeros": metrics.zeros(self.actual, self.counts),
                 "test": self.test,
                 "by_horizon": {name: self._mean(name, (0, 2)) for name in self.forecasts},
-                "ranked_by": "MAE" if self.single else "MASE",
+                "ranked_by": self.ranked_by,
                 "best_naive": self.best_naive,
                 "skill": self.skill,
                 "skill_interval": found,

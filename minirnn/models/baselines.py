@@ -77,7 +77,7 @@ def mean(y: np.ndarray, origins: np.ndarray, horizon: int, first=0, known: np.nd
     """
     known = np.ones(len(y), bool) if known is None else known
     first = np.broadcast_to(first, np.shape(origins))
-    middle = y.mean()  # sums of differences from it lose fewer digits
+    middle = y[0]  # sums of differences from it lose fewer digits
     sums = np.concatenate([[0.0], np.cumsum(np.where(known, y - middle, 0.0))])
     counts = np.concatenate([[0], np.cumsum(known)])
     count = counts[origins + 1] - counts[first]
@@ -146,7 +146,8 @@ def compare(
     Returns:
       A Comparison; a forecast that suits one of the targets only is left out.
     """
-    forecasts, reasons = {}, {}
+    forecasts: dict[str, np.ndarray] = {}
+    reasons: dict[str, list[str]] = {}
     for name in names:
         try:
             parts = [_rolling(BASELINES[name], context, origins, refit) for context in contexts]
@@ -155,9 +156,9 @@ def compare(
             continue
         forecasts[name] = np.stack(parts, axis=2)
     notes = []
-    for reason, titles in reasons.items():
+    for why, titles in reasons.items():
         verb = "is" if len(titles) == 1 else "are"
-        notes.append(f"{' and '.join(titles)} {verb} left out: {reason}.")
+        notes.append(f"{' and '.join(titles)} {verb} left out: {why}.")
     return Comparison(forecasts, tuple(note[0].upper() + note[1:] for note in notes))
 
 

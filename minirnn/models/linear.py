@@ -46,25 +46,25 @@ class Moments(NamedTuple):
 
 def moments(windows: Windows, rows: np.ndarray, shift: np.ndarray) -> Moments:
     """The sums over the windows of these rows, read in blocks."""
-    size, whole, partial, cross, squares = len(shift) + 1, None, {}, None, None
+    size, steps = len(shift) + 1, windows(rows[:1])[1].shape[1]
+    whole, cross, squares = np.zeros((size, size)), np.zeros((size, steps)), np.zeros(steps)
+    partial: dict[int, np.ndarray] = {}
     for block in _blocks(rows, size):
         inputs, targets, weights = windows(block)
         x = np.concatenate([np.ones((len(block), 1)), inputs - shift], axis=1)
         counts = weights.astype(bool)
         t = np.where(counts, targets, 0.0)
-        if whole is None:
-            whole, cross, squares = np.zeros((size, size)), np.zeros((size, t.shape[1])), np.zeros(t.shape[1])
-        complete = counts.all(axis=1)
-        if t.shape[1] * size**2 > PARTIAL and 2 * complete.sum() >= len(block):
+        complete = np.all(counts, axis=1)
+        if steps * size**2 > PARTIAL and 2 * complete.sum() >= len(block):
             # Sums of its own for every step would not fit: of such large windows only the complete ones are read.
-            x, t, counts, complete = x[complete], t[complete], counts[complete], complete[complete]
+            x, t, counts = x[complete], t[complete], counts[complete]
+            complete = np.ones(len(x), bool)
         whole += x[complete].T @ x[complete]
         cross += x.T @ t
         squares += (t**2).sum(axis=0)
         for step in np.flatnonzero(counts[~complete].any(axis=0)):
             chosen = x[~complete & counts[:, step]]
             partial[int(step)] = partial.get(int(step), 0.0) + chosen.T @ chosen
-    assert whole is not None and cross is not None and squares is not None, "there are no windows"
     return Moments(whole, partial, cross, squares)
 
 

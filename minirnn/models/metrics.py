@@ -94,7 +94,7 @@ def mase_scale(train, season: int, mask=None) -> float:
 
 
 def rmsse_scale(train, season: int, mask=None) -> float:
-    """sqrt of the mean (y_t - y_{t-season})² over the training rows."""
+    """Root of the mean (y_t - y_{t-season})² over the training rows."""
     changes = _seasonal_changes(train, season, mask)
     with np.errstate(over="ignore"):
         return float(np.sqrt((changes**2).mean())) if len(changes) else 0.0

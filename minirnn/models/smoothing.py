@@ -1,4 +1,4 @@
-"""Exponential smoothing: level, trend and season of a series, each an average that forgets (Holt 1957, Winters 1960)."""
+"""Exponential smoothing: level, trend and season of a series, each a mean that forgets (Holt 1957, Winters 1960)."""
 
 from __future__ import annotations
 

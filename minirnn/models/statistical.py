@@ -5,8 +5,9 @@ among a few by the error at all steps ahead, from origins within the same rows, 
 likelihood that compares forms with any differences and logarithms, and it judges what is wanted, not one step ahead.
 Then the state is carried through the test rows with these parameters, and forecasts are made from every origin.
 
-Of long series the last ``ROWS`` rows (or ``SEASONS`` seasons) before the test part are read. Seasons longer than ``SEASON`` steps are too slow
-for a state that holds a whole season: they are taken out as sines and cosines, and added to the forecasts again.
+Of long series the last ``ROWS`` rows (or ``SEASONS`` seasons) before the test part are read. Seasons longer than
+``SEASON`` steps are too slow for a state that holds a whole season: they are taken out as sines and cosines, and added
+to the forecasts again.
 """
 
 from __future__ import annotations
@@ -141,7 +142,7 @@ def fit_each(context: Context, fit_one: FitOne) -> Fitted:
     if context.series > SERIES:
         raise Unsuitable(f"{context.series:,} series would take too long; at most {SERIES} are fitted one by one")
     begins, seasons, models = [], [], []
-    for k, (start, stop) in enumerate(zip(context.bounds[:-1], context.stop)):
+    for start, stop in zip(context.bounds[:-1], context.stop):
         y, known = context.y[start:stop], context.known[start:stop]
         if known.sum() < LEAST:
             raise Unsuitable(f"a series has only {int(known.sum())} values before the test part; {LEAST} are needed")
@@ -167,7 +168,7 @@ def _fit_one(fit_one, y, known, season, horizon, like):
             raise Unsuitable(f"statsmodels cannot fit it ({' '.join(str(error).split())})") from None
 
 
-class _quiet(warnings.catch_warnings):  # noqa: N801
+class _quiet(warnings.catch_warnings):
     """Keeps to itself what statsmodels warns of: starting values, interpolated tables, searches that stop early.
 
     None of it is an error here: whatever parameters a search ends with are judged by their forecasts.
@@ -192,9 +193,7 @@ def aicc(log_likelihood: float, parameters: int, rows: int) -> float:
     return -2 * log_likelihood + 2 * parameters * rows / (rows - parameters - 1)
 
 
-def penalised_error(
-    model: One, parameters: int, y: np.ndarray, known: np.ndarray, season: int, horizon: int
-) -> float:
+def penalised_error(model: One, parameters: int, y: np.ndarray, known: np.ndarray, season: int, horizon: int) -> float:
     """Mean absolute error at all steps ahead from origins among the rows of the fit, times (n + k) / (n - k).
 
     The factor of Akaike's final prediction error for k parameters and n rows. The first quarter of the rows, or the

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 DRAWS = 2_000
+DRAW = 1 << 20  # blocks that are drawn at once
 LEAST = 12  # origins below which a bootstrap says nothing
 STILL = 0.05  # a forecast that moves less than this part of what the truth moves is the last value
 UNRELATED = 0.2  # correlation of its moves with those of the truth below which it knows nothing of them
@@ -50,11 +51,13 @@ def skill_interval(own: np.ndarray, other: np.ndarray, when: np.ndarray, horizon
     block = min(max(horizon, math.ceil(n ** (1 / 3))), n // 4)
     running = np.concatenate([np.zeros((2, 1)), np.cumsum(np.concatenate([sums, sums[:, :block]], axis=1), 1)], axis=1)
     blocks = running[:, block : block + n] - running[:, :n]  # (2, n): the sum of the block that starts at each origin
-    rng, skills = np.random.default_rng(0), np.empty(DRAWS)
-    for draw in range(DRAWS):
-        drawn = blocks[:, rng.integers(n, size=-(-n // block))].sum(axis=1)
-        skills[draw] = 1 - drawn[0] / drawn[1] if drawn[1] > 0 else 0.0
-    return Interval(*(float(each) for each in np.quantile(skills, (0.025, 0.975))))
+    rng, skills, count = np.random.default_rng(0), [], -(-n // block)
+    at_once = max(DRAW // count, 1)
+    for draws in range(0, DRAWS, at_once):
+        chosen = rng.integers(n, size=(min(at_once, DRAWS - draws), count))
+        own_sum, other_sum = blocks[0][chosen].sum(axis=1), blocks[1][chosen].sum(axis=1)
+        skills.append(np.where(other_sum > 0, 1 - own_sum / np.where(other_sum > 0, other_sum, 1), 0.0))
+    return Interval(*(float(each) for each in np.quantile(np.concatenate(skills), (0.025, 0.975))))
 
 
 def shifted(actual: np.ndarray, forecast: np.ndarray, last: np.ndarray, mask: np.ndarray) -> bool:
@@ -70,6 +73,8 @@ def shifted(actual: np.ndarray, forecast: np.ndarray, last: np.ndarray, mask: np
       last: the value at the origin, broadcasting to that shape.
       mask: True where a point counts.
     """
+    if not np.any(mask):
+        return False
     last = np.broadcast_to(last, np.shape(actual))[mask]
     came, said = actual[mask] - last, forecast[mask] - last
     moved, said_to_move = np.abs(came).sum(), np.abs(said).sum()
