@@ -100,13 +100,18 @@ class Backtest:
         frame = pd.DataFrame(self.test).T.astype(float)
         return frame.loc[sorted(frame.index, key=self._score)]
 
+    @property
+    def _scale(self) -> np.ndarray:
+        """What errors are divided by before they are averaged, broadcasting to (n, horizon, C)."""
+        return np.ones((1, 1, 1)) if self.ranked_by == "MAE" else self._scales(self.mase_scale)
+
     @cached_property
     def _errors(self) -> dict[str, np.ndarray]:
         """Absolute errors (n, horizon, C), divided by the scale of their series and target where there are several.
 
         0 where a point does not count, or has no scale.
         """
-        scale = np.ones((1, 1, 1)) if self.single else self._scales(self.mase_scale)
+        scale = self._scale
         divisor = np.where(scale > 0, scale, np.inf)
         return {
             name: np.where(self.counts, np.abs(forecast - np.where(self.counts, self.actual, 0)) / divisor, 0.0)
@@ -116,7 +121,7 @@ class Backtest:
     @cached_property
     def _weights(self) -> np.ndarray:
         """(n, horizon, C) True where an error of ``_errors`` counts."""
-        return self.counts if self.single else self.counts & (self._scales(self.mase_scale) > 0)
+        return self.counts & (self._scale > 0)
 
     def _mean(self, name: str, axes: tuple[int, ...]) -> np.ndarray:
         """The mean error over these axes; NaN where nothing counts, which is not an error of zero."""
@@ -253,8 +258,7 @@ class Backtest:
         """Whether the network's forecasts are merely the last value: see :func:`minirnn.models.verdict.shifted`."""
         if "last_value" not in self.forecasts:
             return False
-        scale = np.where(self._weights, self._scales(self.mase_scale), 1.0)
-        scale = np.ones((1, 1, 1)) if self.single else scale
+        scale = np.where(self._weights, self._scale, 1.0)
         last = self.forecasts["last_value"][:, :1]
         return verdict.shifted(
             np.where(self.counts, self.actual, 0) / scale,
@@ -273,9 +277,8 @@ class Backtest:
         network, other = title(self.network), title(self.best_naive)
         digits = digits_for(min(own, best) or max(own, best))
         unit = self.units.get(self.targets[0], "") if self.single else ""
-        error = (
-            "mean absolute error" if self.single else f"mean absolute scaled error, averaged over {self._several()},"
-        )
+        error = "mean absolute error" if self.ranked_by == "MAE" else "mean absolute scaled error"
+        error += "" if self.single else f", averaged over {self._several()},"
         figures = f"{error} {in_digits(own, digits)} against {in_digits(best, digits)}{' ' + unit if unit else ''}"
         if self.skill is not None and abs(self.skill) < 0.01:
             return (

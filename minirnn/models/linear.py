@@ -16,7 +16,7 @@ Windows = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
 MOST = 100_000  # windows that are read: more of them change the coefficients by less than their own uncertainty
 WORK = 4e10  # and at most so many products of inputs: windows times F squared
 BLOCK = 4 << 20  # numbers of a block of inputs, 32 MiB in float64
-PARTIAL = 3e7  # numbers that the separate sums of windows with missing targets may take
+MISSING = 3e7  # numbers that the separate sums of windows with missing targets may take
 
 
 def evenly(rows: np.ndarray, inputs: int) -> np.ndarray:
@@ -34,38 +34,38 @@ def evenly(rows: np.ndarray, inputs: int) -> np.ndarray:
 class Moments(NamedTuple):
     """Sums over windows, x being (1, inputs - shift): everything that ridge regression has to know about them."""
 
-    whole: np.ndarray  # (1 + F, 1 + F) Σ x^T x over the windows all of whose targets count
-    partial: dict[int, np.ndarray]  # step -> the same over those that count at this step, but not at all of them
+    whole: np.ndarray  # (1 + F, 1 + F) Σ x^T x over the windows of which any target counts
+    missing: dict[int, np.ndarray]  # step -> the same over those of them whose target does not count at this step
     cross: np.ndarray  # (1 + F, N) Σ x^T t over the targets that count
     squares: np.ndarray  # (N,) Σ t²
 
     def gram(self, step: int) -> np.ndarray:
         """Σ x^T x over the windows whose target counts at this step."""
-        return self.whole + self.partial[step] if step in self.partial else self.whole
+        return self.whole - self.missing[step] if step in self.missing else self.whole
 
 
 def moments(windows: Windows, rows: np.ndarray, shift: np.ndarray) -> Moments:
     """The sums over the windows of these rows, read in blocks."""
     size, steps = len(shift) + 1, windows(rows[:1])[1].shape[1]
     whole, cross, squares = np.zeros((size, size)), np.zeros((size, steps)), np.zeros(steps)
-    partial: dict[int, np.ndarray] = {}
+    missing: dict[int, np.ndarray] = {}
     for block in _blocks(rows, size):
         inputs, targets, weights = windows(block)
         x = np.concatenate([np.ones((len(block), 1)), inputs - shift], axis=1)
         counts = weights.astype(bool)
         t = np.where(counts, targets, 0.0)
         complete = np.all(counts, axis=1)
-        if steps * size**2 > PARTIAL and 2 * complete.sum() >= len(block):
+        if steps * size**2 > MISSING and 2 * complete.sum() >= len(block):
             # Sums of its own for every step would not fit: of such large windows only the complete ones are read.
             x, t, counts = x[complete], t[complete], counts[complete]
-            complete = np.ones(len(x), bool)
-        whole += x[complete].T @ x[complete]
+        x, t, counts = (each[counts.any(axis=1)] for each in (x, t, counts))
+        whole += x.T @ x
         cross += x.T @ t
         squares += (t**2).sum(axis=0)
-        for step in np.flatnonzero(counts[~complete].any(axis=0)):
-            chosen = x[~complete & counts[:, step]]
-            partial[int(step)] = partial.get(int(step), 0.0) + chosen.T @ chosen
-    return Moments(whole, partial, cross, squares)
+        for step in np.flatnonzero(~counts.all(axis=0)):
+            without = x[~counts[:, step]]  # usually few, hence sums of what is taken away and not of what is left
+            missing[int(step)] = missing.get(int(step), 0.0) + without.T @ without
+    return Moments(whole, missing, cross, squares)
 
 
 def _blocks(rows, width):
@@ -149,7 +149,7 @@ def _solver(sums: Moments):
     which the same windows count share it.
     """
     steps = range(sums.cross.shape[1])
-    groups = [[step] for step in sums.partial] + [[step for step in steps if step not in sums.partial]]
+    groups = [[step] for step in sums.missing] + [[step for step in steps if step not in sums.missing]]
     parts = []
     for group in filter(None, groups):
         gram, cross = sums.gram(group[0]), sums.cross[:, group]
@@ -172,8 +172,8 @@ def _solver(sums: Moments):
 def _squared_error(sums: Moments, weights: np.ndarray) -> float:
     """Σ (t - x w)² over the targets that count, from the sums alone."""
     total = float(sums.squares.sum() - 2 * np.sum(weights * sums.cross) + np.sum(weights * (sums.whole @ weights)))
-    for step, gram in sums.partial.items():
-        total += float(weights[:, step] @ gram @ weights[:, step])
+    for step, gram in sums.missing.items():
+        total -= float(weights[:, step] @ gram @ weights[:, step])
     return total
 
 
