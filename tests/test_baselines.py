@@ -73,6 +73,8 @@ def test_the_simple_ones_equal_their_definitions(rng):
     np.testing.assert_array_equal(at["seasonal_naive"], [y[14], y[15]])
     np.testing.assert_allclose(at["drift"], y[20] + (y[20] - y[1]) / 19 * np.arange(1, 3))
     np.testing.assert_allclose(at["mean"], np.mean(y[:21][known[:21]]))
+    early = baselines.compare([context], np.array([30 + 3]), names=["seasonal_naive"]).forecasts["seasonal_naive"]
+    np.testing.assert_array_equal(early.ravel(), [y[3], y[3]])  # not a value of the series before
 
 
 @pytest.mark.peers
@@ -81,11 +83,11 @@ def test_no_forecast_looks_at_rows_after_its_origin_or_fits_on_test_rows(rng, re
     pytest.importorskip("statsmodels")
     y = wave(rng, 70, level=0.0)  # not positive: fewer forms to fit
     context = context_of(y, season=season)
-    changed = dataclasses.replace(context, y=np.where(np.arange(70) > 58, 1e3, y))
+    changed = dataclasses.replace(context, y=np.where(np.arange(70) > 56, 1e3, y))
     before, after = (baselines.compare([each], np.array([56, 58]), refit=refit) for each in (context, changed))
     assert before.forecasts.keys() == baselines.BASELINES.keys() == baselines.TITLES.keys()
     for name, forecast in before.forecasts.items():
-        assert after.forecasts[name].tobytes() == forecast.tobytes(), name
+        assert after.forecasts[name][0].tobytes() == forecast[0].tobytes(), name
 
 
 def test_refitting_learns_from_test_rows(rng):
@@ -290,6 +292,18 @@ def test_a_long_season_is_taken_out_and_put_back(rng):
     assert len(season.coefficients) >= 4
     np.testing.assert_allclose(season.at(rows), usual, atol=0.4)
     assert not len(statistical.Season.fit(y[:90], np.ones(90, bool), 52.0).coefficients)  # less than two periods
+
+
+@pytest.mark.peers
+def test_a_long_season_is_part_of_the_forecast(rng):
+    pytest.importorskip("statsmodels")
+    rows = np.arange(300)
+    y = 9 * np.sin(2 * np.pi * rows / 52) + 0.1 * rng.standard_normal(300)
+    context = context_of(y, season=52, frequency=None, horizon=20)
+    origins = origins_of(context)
+    forecast = statistical.fit_each(context, lambda *_: Smoothing(False, False, None, 0.1, 0, 0, 1, 0, 0, np.zeros(1)))
+    error = forecast.forecast(context, origins) - y[origins[:, None] + context.steps]
+    assert np.abs(error).max() < 1
 
 
 @pytest.mark.peers
