@@ -8,7 +8,7 @@ from pathlib import Path
 
 import minirnn
 from minirnn.inspect.figures import forecast_figure, save_figure
-from minirnn.models.evaluation import TITLES
+from minirnn.models.wording import TITLES
 
 
 def forecast(folder: Path) -> None:

@@ -183,8 +183,8 @@ def _writable(directory: str | None) -> Path | None:
 def _write(out: Path, model, evaluation, forecast) -> None:
     from minirnn.data.calendar import steps_in_words
     from minirnn.inspect.figures import forecast_figure, save_figure
-    from minirnn.models.evaluation import TITLES
     from minirnn.models.storage import staged
+    from minirnn.models.wording import TITLES
 
     test = evaluation.splits["test"]
     figure = forecast_figure(
@@ -213,7 +213,7 @@ def _json(evaluation) -> str:
 
 def _report(source, table, model, evaluation, forecast) -> str:
     """What is printed: the decisions, the table, the sentence, the forecast."""
-    from minirnn.models.evaluation import digits_for, in_digits
+    from minirnn.models.wording import digits_for, in_digits
 
     unit = f" ({evaluation.unit})" if evaluation.unit else ""
     others = [name for name in model.columns_ if name != model.target_]
@@ -244,7 +244,7 @@ def _report(source, table, model, evaluation, forecast) -> str:
 
 def _table(evaluation) -> str:
     """The table, every column with as many digits as its smallest number needs."""
-    from minirnn.models.evaluation import TITLES, digits_for, in_digits
+    from minirnn.models.wording import TITLES, digits_for, in_digits
 
     table = evaluation.table
     columns = [["", *(TITLES[name] for name in table.index)]]
