@@ -59,16 +59,16 @@ class Scripted:
     def __init__(self, errors, at_epoch=None, losses=()):
         self.errors, self.at_epoch, self.losses, self.epochs = errors, at_epoch, dict(losses), 0
 
-    def make_optimizer(self, learning_rate, max_norm):
+    def make_optimizer(self, learning_rate, max_norm, weight_decay):
         return None
 
     def start(self, optimizer, members):
         return list(members)
 
-    def place(self, data, mesh=None):
+    def place(self, data, mesh=None, budget_bytes=None):
         return data
 
-    def epoch(self, network, optimizer, state, windows, order, counts, *, mesh=None):
+    def epoch(self, network, optimizer, state, windows, order, counts, dropout_key, *, mesh=None, budget_bytes=None):
         self.epochs += 1
         if self.at_epoch:
             self.at_epoch(self.epochs)
@@ -77,8 +77,8 @@ class Scripted:
         gradient, array = losses * 7, np.zeros(losses.shape, int)
         return [self.epochs] * len(state), readable.Record(losses.mean(axis=1), losses, gradient, array)
 
-    def predict(self, network, state, inputs, *, mesh=None):
-        return np.sqrt(np.array([[[member[self.epochs]]] for member in self.errors]))
+    def evaluate(self, network, state, windows, *, mesh=None):
+        return np.array([member[self.epochs] for member in self.errors], float)
 
     def members(self, state):
         return state

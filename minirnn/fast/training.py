@@ -289,7 +289,8 @@ def run(function: Callable, state: TrainState, data, shared=None, *, batch_size:
     n = check_run([len(array) for array in jax.tree.leaves(data)], batch_size)
     size = min(batch_size, n)
     rows = size + (0 if mesh is None else -size % mesh.size)  # all devices get as many
-    data = jax.tree.map(np.asarray, data)  # rows are gathered here, wherever they lie
+    # Rows are gathered here, wherever they lie; what makes them when they are asked for is not asked for all of them.
+    data = jax.tree.map(lambda a: np.asarray(a) if isinstance(a, jax.Array) else a, data)
     members, shared = placement.everywhere((state.members, shared), mesh)
     compute = _runner(function, mesh)
     outputs: Any = None
@@ -347,6 +348,14 @@ def _windows_outputs(description: Network):
         return network.forward(description, params, inputs.swapaxes(0, 1), None, lengths)[0]  # (B, O)
 
     return outputs
+
+
+def evaluate(description: Network, state: TrainState, data, *, mesh: Mesh | None = None) -> np.ndarray:
+    """The mean squared error of each member (K,) on windows: inputs, targets, weights and lengths as in an epoch."""
+    inputs, targets, weights, lengths = (*data, None)[:4]
+    outputs = predict(description, state, inputs, lengths, mesh=mesh)
+    squares = np.where(weights > 0, (outputs.astype(np.float64) - targets) ** 2, 0)
+    return squares.sum(axis=(1, 2)) / max(float((weights > 0).sum()), 1.0)
 
 
 def members(state: TrainState) -> list[NetworkParams]:

@@ -108,8 +108,14 @@ class Ridge:
     @classmethod
     def fit_with(cls, windows: Windows, train: np.ndarray, penalty: float) -> Ridge:
         """The coefficients from the training windows, with a penalty that is known."""
+        return cls.path(windows, train)[0](penalty)
+
+    @classmethod
+    def path(cls, windows: Windows, train: np.ndarray) -> tuple[Callable[[float], Ridge], float]:
+        """Penalty -> regression of the training windows; and their largest squared singular value, its natural unit."""
         train, shift, basis, windows = _prepare(windows, train)
-        return cls._of(_solver(moments(windows, train, shift))[0](penalty), shift, basis, penalty)
+        solve, largest = _solver(moments(windows, train, shift))
+        return lambda penalty: cls._of(solve(penalty), shift, basis, penalty), largest
 
     @classmethod
     def _of(cls, weights, shift, basis, penalty):

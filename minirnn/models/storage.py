@@ -28,7 +28,7 @@ from minirnn.params import (
     RNNParams,
 )
 
-FORMAT = 1
+FORMAT = 2
 # Kind of model, as written in the file -> the module that defines the class of that name.
 KINDS = {"Forecaster": "minirnn.models.forecaster"}
 _PARAMS: dict[str, Any] = {"rnn": RNNParams, "lstm": LSTMParams, "gru": GRUParams}
@@ -164,12 +164,25 @@ def network_to_arrays(prefix: str, params: NetworkParams) -> dict[str, np.ndarra
     return arrays | {f"{prefix}.head.{name}": value for name, value in params.head._asdict().items()}
 
 
-def expect(arrays: dict[str, np.ndarray], name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """Takes an array out of a file's arrays; a ValueError or KeyError unless it has this shape and finite numbers."""
+def expect(
+    arrays: dict[str, np.ndarray], name: str, shape: tuple[int | None, ...], kind: str = "f", missing: bool = False
+) -> np.ndarray:
+    """Takes an array out of a file's arrays; a ValueError or KeyError unless it has this shape and finite numbers.
+
+    Args:
+      arrays: by name; loses this one.
+      name: of it.
+      shape: None stands for any size.
+      kind: of its dtype: ``"f"`` or ``"i"``.
+      missing: whether NaN may occur, for values that are not known.
+    """
     array = arrays.pop(name)
-    if array.shape != shape or array.dtype.kind != "f":
-        raise ValueError(f"{name} is {array.dtype} {array.shape}, expected floating point {shape}")
-    if not np.isfinite(array).all():
+    fits = len(array.shape) == len(shape) and all(n in (None, m) for m, n in zip(array.shape, shape))
+    if not fits or array.dtype.kind != kind:
+        expected = ", ".join("any" if n is None else str(n) for n in shape)
+        words = {"f": "floating point", "i": "integers"}[kind]
+        raise ValueError(f"{name} is {array.dtype} {array.shape}, expected {words} ({expected})")
+    if kind == "f" and not (np.isfinite(array) | (np.isnan(array) if missing else False)).all():
         raise ValueError(f"{name} holds numbers that are not finite")
     return array
 

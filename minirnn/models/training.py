@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from minirnn import random
 from minirnn.models import checkpoint as checkpoints
 from minirnn.models.checkpoint import Checkpoint, Keeper, Snapshot
 
@@ -51,26 +52,22 @@ class History:
         return len(self.loss)
 
 
-def batches_of(rng: np.random.Generator, windows: int, batch_size: int, members: int):
+def batches_of(rng: np.random.Generator, windows: int, batch_size: int, members: int, most: int | None = None):
     """Shuffled indices (K, S, B) for each member, and counts (S, B): 0 where the last batch had to be filled up.
 
-    The permutations come from NumPy, so that both halves see the same batches.
+    The permutations come from NumPy, so that both halves see the same batches. Of more than ``most`` windows each
+    member gets so many, drawn anew.
     """
-    size = min(batch_size, windows)
-    steps = -(-windows // size)
-    counts = (np.arange(steps * size) < windows).astype(np.float32).reshape(steps, size)
+    count = windows if most is None else min(windows, most)
+    size = min(batch_size, count)
+    steps = -(-count // size)
+    counts = (np.arange(steps * size) < count).astype(np.float32).reshape(steps, size)
     orders = []
     for _ in range(members):
-        order = rng.permutation(windows)
-        filler = np.zeros(steps * size - windows, order.dtype)
+        order = rng.permutation(windows)[:count]
+        filler = np.zeros(steps * size - count, order.dtype)
         orders.append(np.concatenate([order, filler]).reshape(steps, size))
     return np.stack(orders), counts
-
-
-def validation_loss(outputs: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Mean squared error of each member (K,) from outputs (K, n, O), over the targets that count."""
-    squares = np.where(weights > 0, (np.asarray(outputs, np.float64) - targets) ** 2, 0)
-    return squares.sum(axis=(1, 2)) / max(float((weights > 0).sum()), 1.0)
 
 
 def diverged(record: Any) -> tuple[int, int] | None:
@@ -119,6 +116,10 @@ def train(
     batch_size: int,
     max_epochs: int,
     patience: int,
+    weight_decay: float = 0.0,
+    dropout_seed: int | None = None,
+    most: int | None = None,
+    budget_bytes: int | None = None,
     progress: bool = False,
     optimizer: Any = None,
     mesh: Any = None,
@@ -128,10 +129,10 @@ def train(
     """Trains the members until none of them has improved on the validation windows for ``patience`` epochs.
 
     Args:
-      half: ``minirnn.fast.training`` or ``minirnn.readable.training``.
-      description: of the network.
+      half: ``training`` (of networks) or ``forecasting`` (of forecasts), of ``minirnn.fast`` or ``minirnn.readable``.
+      description: what its functions take: a ``Network`` or a ``Forecast``.
       members: initial weights of each member.
-      training: inputs (n, T, D), targets (n, O) and weights (n, O) of the training windows.
+      training: the training windows, as its ``epoch`` takes them: inputs (n, T, D), targets, weights, ...
       validation: the same of the validation windows.
       rng: for the shuffles.
       learning_rate: of Adam.
@@ -139,6 +140,10 @@ def train(
       batch_size: windows in a batch.
       max_epochs: at most so many.
       patience: epochs without improvement of any member.
+      weight_decay: of AdamW; 0 is Adam.
+      dropout_seed: of the units that are dropped, if the description drops any; None drops none.
+      most: windows that a member sees in an epoch, at most; None for all.
+      budget_bytes: of windows that are kept on a device; None is a quarter of its memory.
       progress: show a bar on standard error.
       optimizer: one of the half's instead of Adam with ``learning_rate`` and ``max_norm``: any of optax in JAX.
       mesh: devices that share the batches, from :func:`minirnn.fast.devices.mesh`; None is one device.
@@ -157,7 +162,7 @@ def train(
     from tqdm import tqdm
 
     own = optimizer is not None
-    optimizer = optimizer if own else half.make_optimizer(learning_rate, max_norm)
+    optimizer = optimizer if own else half.make_optimizer(learning_rate, max_norm, weight_decay)
     state = half.start(optimizer, members)
     history = History(best=[0] * len(members))
     best_loss = np.full(len(members), np.inf)
@@ -179,10 +184,12 @@ def train(
             {
                 "half": half.__name__,
                 "network": description,
-                "optimizer": checkpoints.OWN if own else f"Adam, rate {learning_rate:g}, norm at most {max_norm:g}",
+                "optimizer": checkpoints.OWN if own else _adam(learning_rate, max_norm, weight_decay),
                 "members": len(members),
                 "batch_size": batch_size,
                 "seed of the shuffles": rng.bit_generator.state,
+                "seed of the dropout": dropout_seed,
+                "windows in an epoch": most,
                 "initial weights": members,
                 "training data": training,
                 "validation data": validation,
@@ -203,8 +210,7 @@ def train(
             history.notes.append(f"{checkpoint.path} did not exist: the training started anew.")
 
     def keep_best(epoch: int) -> None:
-        outputs = half.predict(description, state, validation[0], mesh=mesh)
-        losses = validation_loss(outputs, *validation[1:])
+        losses = half.evaluate(description, state, validation, mesh=mesh)
         history.validation.append([float(loss) for loss in losses])
         better = losses < best_loss
         if better.any():
@@ -212,7 +218,8 @@ def train(
             for k in np.flatnonzero(better):
                 best_members[k], best_loss[k], history.best[k] = current[k], losses[k], epoch
 
-    training = half.place(training, mesh)
+    training = half.place(training, mesh, budget_bytes)
+    key = None if dropout_seed is None else random.key(dropout_seed)
     bar = tqdm(
         total=max_epochs, initial=history.epochs, desc="training", unit="epoch", disable=not progress, leave=False
     )
@@ -221,8 +228,11 @@ def train(
             keep_best(0)
         while not ended():
             epoch = history.epochs + 1
-            order, counts = batches_of(rng, len(training[0]), batch_size, len(members))
-            state, record = half.epoch(description, optimizer, state, training, order, counts, mesh=mesh)
+            order, counts = batches_of(rng, len(training[0]), batch_size, len(members), most)
+            drop = None if key is None else random.fold_in(key, epoch)
+            state, record = half.epoch(
+                description, optimizer, state, training, order, counts, drop, mesh=mesh, budget_bytes=budget_bytes
+            )
             where = diverged(record)
             if where is not None:
                 advice = (
@@ -271,6 +281,12 @@ def _about(checkpoint: Checkpoint, found: Snapshot, devices: int, ended: str) ->
             "that of an uninterrupted training to rounding only."
         )
     return notes
+
+
+def _adam(learning_rate: float, max_norm: float, weight_decay: float) -> str:
+    """The optimiser in words, for checkpoints."""
+    decay = f", weight decay {weight_decay:g}" if weight_decay else ""
+    return f"Adam, rate {learning_rate:g}, norm at most {max_norm:g}{decay}"
 
 
 def _count(mesh: Any) -> int:

@@ -49,6 +49,7 @@ from minirnn.params.checks import (
     check_vocabulary,
     check_weights,
 )
+from minirnn.params.forecasts import LIKELIHOODS, QUANTILES, Forecast, numbers_for
 from minirnn.params.horizons import (
     Decoder,
     DecoderParams,

@@ -230,6 +230,14 @@ def _windows_outputs(description: Network):
     return outputs
 
 
+def evaluate(description: Network, state: TrainState, data, *, mesh: None = None) -> np.ndarray:
+    """The mean squared error of each member (K,) on windows: inputs, targets, weights and lengths as in an epoch."""
+    inputs, targets, weights, lengths = (*data, None)[:4]
+    outputs = predict(description, state, inputs, lengths, mesh=mesh)
+    squares = np.where(weights > 0, (outputs.astype(np.float64) - targets) ** 2, 0)
+    return squares.sum(axis=(1, 2)) / max(float((weights > 0).sum()), 1.0)
+
+
 def members(state: TrainState) -> list[NetworkParams]:
     """The weights of each member as NumPy arrays."""
     return state.members

@@ -1,0 +1,240 @@
+"""Choosing what a forecast is measured from: a rolling cross-validation of the linear part, over a few plans.
+
+The rows before the test part are cut three times; a plan is fitted on the rows before each cut and judged on those up
+to the next one. One row cannot be in both. What is compared is the mean absolute error in the unit of the target,
+divided by each series' spread.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from minirnn.data import calendar
+from minirnn.data.imputing import Imputer
+from minirnn.models.forecasting.encoder import Encoder, Plan, Prepared
+from minirnn.models.forecasting.series import Series
+from minirnn.models.linear import Ridge
+
+CUTS = (0.5, 2 / 3, 5 / 6, 1.0)
+PENALTIES = 10.0 ** np.arange(-6, 2.25, 0.5)  # in units of the largest squared singular value
+ALPHAS = (0.05, 0.1, 0.2, 0.35, 0.6, 1.0)
+GAMMAS = (0.0, 0.2, 0.4, 0.6)
+LONGEST_SEASON = 200  # rows; longer ones are left to the calendar
+MOST_SERIES, MOST_ROWS, MOST_WINDOWS = 30, 2500, 1500  # that are looked at
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A plan, the penalty of its linear part in units of the largest squared singular value, and its error."""
+
+    plan: Plan
+    penalty: float
+    error: float
+    tried: int = 0
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all plans have in common; arguments as of ``Encoder.fit``."""
+
+    series: Series
+    stop: np.ndarray
+    window: int
+    horizon: int
+    targets: int
+    ahead: tuple[int, ...]
+    frequency: str | None
+    imputer: Imputer
+    season: int
+
+    def encoder(self, plan: Plan, stop: np.ndarray, series: Series | None = None) -> Encoder:
+        """The encoder of a plan, fitted on the rows before ``stop``."""
+        return Encoder.fit(
+            plan,
+            self.series if series is None else series,
+            stop,
+            window=self.window,
+            horizon=self.horizon,
+            targets=self.targets,
+            ahead=self.ahead,
+            frequency=self.frequency,
+            imputer=self.imputer,
+        )
+
+
+def choose(setting: Setting, fixed: dict[str, object] | None = None) -> Choice:
+    """The plan with the smallest cross-validated error.
+
+    Args:
+      setting: the rows; those at and after ``stop[k]`` of each series are not read.
+      fixed: fields of the plan that are given.
+    """
+    setting = _smaller(setting)
+    fixed = {} if fixed is None else fixed
+    seen: dict[Plan, Choice] = {}
+
+    def judged(plan: Plan) -> Choice:
+        plan = dataclasses.replace(plan, **fixed)
+        if plan not in seen:
+            seen[plan] = _judge(setting, plan)
+        return seen[plan]
+
+    def best(plans: Iterable[Plan]) -> Choice:
+        return min((judged(plan) for plan in plans), key=lambda choice: choice.error)
+
+    logs = (False, True) if _positive(setting) else (False,)
+    seasons = _seasons(setting)
+    found = best(
+        Plan(log=log, alpha=alpha, revert=revert, **season)
+        for log in logs
+        for season in seasons
+        for alpha in (0.2, 1.0)
+        for revert in (False, True)
+    )
+    while True:  # one thing after the other, until none of them helps
+        p = found.plan
+        nearby = [dataclasses.replace(p, alpha=alpha) for alpha in ALPHAS]
+        nearby += [dataclasses.replace(p, log=log) for log in logs]
+        nearby += [dataclasses.replace(p, **season) for season in seasons]
+        nearby += [dataclasses.replace(p, revert=not p.revert)]
+        nearby += [dataclasses.replace(p, linear_calendar=not p.linear_calendar)]
+        nearby += [dataclasses.replace(p, linear_others=not p.linear_others)]
+        better = best([p, *nearby])
+        if better.error >= found.error:
+            return dataclasses.replace(found, tried=len(seen))
+        found = better
+
+
+def _positive(setting: Setting) -> bool:
+    """Whether every target that may be looked at is above zero."""
+    rows = np.arange(len(setting.series.values)) < np.repeat(setting.stop, np.diff(setting.series.bounds))
+    values = setting.series.values[rows, : setting.targets]
+    return bool((values[~np.isnan(values)] > 0).all())
+
+
+def _seasons(setting: Setting) -> list[dict]:
+    """No season; seasons that move, of the length that was found; fixed ones of the calendar."""
+    found: list[dict] = [{"season": 1, "harmonics": ()}]
+    rows = int(np.median(setting.stop - setting.series.bounds[:-1]))
+    if 1 < setting.season <= min(LONGEST_SEASON, rows // 3):
+        found += [{"season": setting.season, "harmonics": (), "gamma": gamma} for gamma in GAMMAS]
+    cycles = calendar.cycles(setting.frequency)
+    days = rows * calendar.step_days(setting.frequency)
+    usable = [cycle.harmonics if 2 * cycle.days <= days else 0 for cycle in cycles]
+    if any(usable):
+        most = max(usable)
+        counts = {tuple(min(n, k) for n in usable) for k in range(1, most + 1)}
+        counts |= {tuple(min(n, k) if j == i else 0 for j, n in enumerate(usable)) for i in range(len(usable)) for k in (1, 2)}
+        found += [{"season": 1, "harmonics": count} for count in sorted(counts) if any(count)]
+    return found
+
+
+def _smaller(setting: Setting) -> Setting:
+    """The last rows of some of the series, where all of them would be too many."""
+    series = setting.series
+    lengths = setting.stop - series.bounds[:-1]
+    chosen = np.flatnonzero(lengths > setting.window + setting.horizon)
+    if not len(chosen):
+        chosen = np.arange(len(lengths))
+    if len(chosen) > MOST_SERIES:
+        chosen = chosen[np.linspace(0, len(chosen) - 1, MOST_SERIES).astype(int)]
+    if len(chosen) == len(lengths) and lengths.max() <= MOST_ROWS:
+        return setting
+    rows = [np.arange(max(series.bounds[k], setting.stop[k] - MOST_ROWS), setting.stop[k]) for k in chosen]
+    kept, sizes = np.concatenate(rows), [len(r) for r in rows]
+    bounds = np.concatenate([[0], np.cumsum(sizes)])
+    fallback = setting.imputer.fallback[chosen]
+    return dataclasses.replace(
+        setting,
+        series=Series(series.values[kept], bounds, bounds[1:] - 1, series.times[kept], np.arange(len(chosen))),
+        stop=bounds[1:],
+        imputer=dataclasses.replace(setting.imputer, fallback=fallback),
+    )
+
+
+def _judge(setting: Setting, plan: Plan) -> Choice:
+    """The error of a plan with the best penalty."""
+    series, firsts = setting.series, setting.series.bounds[:-1]
+    lengths = setting.stop - firsts
+    errors, points = np.zeros(len(PENALTIES)), 0
+    for start, end in zip(CUTS, CUTS[1:]):
+        cut, until = firsts + (lengths * start).astype(int), firsts + (lengths * end).astype(int)
+        encoder = setting.encoder(plan, cut)
+        least = encoder.reference.least
+        train = _some(series.origins(least, firsts, cut, setting.horizon))
+        judged = _some(series.origins(least, cut, until, setting.horizon))
+        if len(train) < 8 or not len(judged):
+            continue
+        prepared = encoder.prepare(series)
+        found = part_errors(encoder, prepared, train, judged)
+        errors += found[0]
+        points += found[1]
+    if not points:
+        return Choice(plan, 1.0, math.inf)
+    j = int(errors.argmin())
+    return Choice(plan, float(PENALTIES[j]), float(errors[j] / points))
+
+
+def _some(origins: np.ndarray) -> np.ndarray:
+    if len(origins) <= MOST_WINDOWS:
+        return origins
+    return origins[np.linspace(0, len(origins) - 1, MOST_WINDOWS).astype(np.int64)]
+
+
+def part_errors(encoder: Encoder, prepared: Prepared, train: np.ndarray, judged: np.ndarray):
+    """Sum of scaled absolute errors on the judged windows for each of ``PENALTIES``; number of points."""
+    base = encoder.base(prepared, judged)
+    truth, known = encoder.truth(prepared, judged)
+    series = np.searchsorted(prepared.series.bounds, judged, side="right") - 1
+    raw_truth = np.where(known, encoder.unscale(truth, prepared.series, judged), 0.0)
+    scale = _spread(prepared)[series][:, None, :]
+    errors = np.zeros(len(PENALTIES))
+    read = encoder.inputs(prepared, judged).reshape(len(judged), -1)
+    additions = np.zeros((len(PENALTIES), *base.shape))
+    for c in range(encoder.targets):
+        chosen = encoder.linear_inputs(c)
+        complete = encoder.truth(prepared, train)[1][:, :, c].all(axis=1)
+        whole = 2 * complete.sum() >= len(train)
+        solve, largest = Ridge.path(linear_windows(encoder, prepared, c, whole), train[complete] if whole else train)
+        for j, penalty in enumerate(PENALTIES):
+            additions[j, :, :, c] = solve(penalty * largest).predict(read[:, chosen])
+    for j, addition in enumerate(additions):
+        forecast = encoder.unscale(base + addition, prepared.series, judged)
+        errors[j] = (np.abs(np.where(known, forecast - raw_truth, 0.0)) / scale).sum()
+    return errors, int(known.sum())
+
+
+def _spread(prepared: Prepared) -> np.ndarray:
+    """(series, C) the spread of the known values, the unit in which series of different size are compared."""
+    series, C = prepared.series, prepared.known.shape[1]
+    spreads = []
+    for first, last in zip(series.bounds[:-1], series.last):
+        values = series.values[first : last + 1, :C]
+        centre = np.nanmean(values, axis=0)
+        spreads.append(np.sqrt(np.nanmean((values - centre) ** 2, axis=0)))
+    spread = np.array(spreads)
+    return np.where(spread > 0, spread, 1.0)
+
+
+def linear_windows(encoder: Encoder, prepared: Prepared, target: int, whole: bool = False):
+    """What ridge regression reads of the windows of these origins, for one target.
+
+    ``whole`` reads windows only whose targets are all known: steps with other windows each cost a decomposition.
+    """
+    chosen = encoder.linear_inputs(target)
+
+    def windows(origins):
+        inputs = encoder.inputs(prepared, origins).reshape(len(origins), -1)[:, chosen]
+        truth, known = encoder.truth(prepared, origins)
+        left = (truth - encoder.base(prepared, origins))[:, :, target]
+        counts = known[:, :, target]
+        if whole:
+            counts = np.broadcast_to(counts.all(axis=1, keepdims=True), counts.shape)
+        return inputs.astype(np.float64), np.where(counts, left, 0.0), counts
+
+    return windows

@@ -1,0 +1,150 @@
+"""A fitted forecast: encoder, linear part, network and calibration. NumPy, and a half for the network.
+
+Dimension letters: n windows, N rows ahead, C targets, K members, P numbers of the network for each row and target,
+Q levels.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minirnn.models.forecasting.encoder import Encoder, Prepared
+from minirnn.models.forecasting.intervals import Calibration, normal_scores
+from minirnn.models.forecasting.series import Series
+from minirnn.models.linear import Ridge
+from minirnn.params import QUANTILES, Direct, Forecast
+
+BLOCK = 4096  # windows that are read at a time
+
+
+class Base(NamedTuple):
+    """A forecast without a network: a reference, and a linear part for each target."""
+
+    encoder: Encoder
+    linear: tuple[Ridge, ...]
+    weight: float
+
+    def forecast(self, prepared: Prepared, origins: np.ndarray) -> np.ndarray:
+        """(n, N, C), scaled."""
+        flat = self.encoder.inputs(prepared, origins).reshape(len(origins), -1)
+        parts = [ridge.predict(flat[:, self.encoder.linear_inputs(c)]) for c, ridge in enumerate(self.linear)]
+        return self.encoder.base(prepared, origins) + np.stack(parts, axis=2)
+
+
+def base_forecast(bases: tuple[Base, ...], prepared: Sequence[Prepared], origins: np.ndarray) -> np.ndarray:
+    """The weighted mean of the bases (n, N, C), scaled."""
+    return sum(base.weight * base.forecast(rows, origins) for base, rows in zip(bases, prepared))
+
+
+class Rows(NamedTuple):
+    """Rows as the network's encoder and those of the bases prepare them."""
+
+    series: Series
+    own: Prepared
+    bases: tuple[Prepared, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """What a forecast is made of: the mean of the bases, plus ``share`` of what the network adds.
+
+    Args:
+      encoder: rows to what the network reads.
+      bases: forecasts without a network, whose weights sum to one; all forecast the same scaled targets.
+      description: of the network.
+      members: its weights, K times.
+      scale: (N, C) the spread of what the bases leave over on training windows: the network's unit.
+      share: of the network's mean in the forecast, 0 to 1: how sure the validation rows are of its worth.
+      calibration: of the intervals.
+      names: of the series of the training.
+    """
+
+    encoder: Encoder
+    bases: tuple[Base, ...]
+    description: Forecast
+    members: list[Any]
+    scale: np.ndarray
+    share: float
+    calibration: Calibration
+    names: tuple[str, ...]
+
+    # ------------------------------------------------------------ scaled forecasts
+
+    def prepare(self, series: Series, statics: np.ndarray | None = None) -> Rows:
+        """Rows as they are read; encoders that prepare them alike share the result."""
+        kept: dict[Any, Prepared] = {}
+
+        def prepared(encoder):
+            key = (encoder.plan.log, encoder.plan.harmonics, encoder.usual.tobytes())
+            if key not in kept:
+                kept[key] = encoder.prepare(series, statics)
+            return kept[key]
+
+        return Rows(series, prepared(self.encoder), tuple(prepared(base.encoder) for base in self.bases))
+
+    def network(self, prepared: Prepared, origins: np.ndarray, backend: str) -> np.ndarray:
+        """Raw numbers of the members (K, n, N, C, P)."""
+        half = importlib.import_module(f"minirnn.{backend}.forecasting")
+        state = half.start(half.make_optimizer(1e-3, 1.0), self.members)
+        inputs, ahead = self.encoder.inputs(prepared, origins), self.ahead(prepared, origins)
+        return np.asarray(half.predict(self.description, state, inputs, ahead), np.float64)
+
+    def ahead(self, prepared: Prepared, origins: np.ndarray) -> np.ndarray:
+        """What the network reads of the rows ahead (n, N, F); F = 0 where it reads the window alone."""
+        if isinstance(self.description.horizon, Direct):
+            return np.zeros((len(origins), self.encoder.horizon, 0), np.float32)
+        return self.encoder.ahead_features(prepared, origins)
+
+    def curves(self, rows: Rows, origins: np.ndarray, backend: str) -> tuple[np.ndarray, np.ndarray]:
+        """Means of each member (K, n, N, C) and the values of the curves (n, N, C, Q) at ``QUANTILES``, scaled."""
+        origins = np.asarray(origins)
+        means, values = [], []
+        for first in range(0, max(len(origins), 1), BLOCK):
+            block = origins[first : first + BLOCK]
+            raw = self.network(rows.own, block, backend)
+            base = base_forecast(self.bases, rows.bases, block)
+            mean = base + self.share * self.scale * raw[..., 0]  # (K, n, N, C)
+            means.append(mean)
+            offsets = (self.scale[..., None] * spread(self.description, raw)).mean(axis=0)
+            values.append(mean.mean(axis=0)[..., None] + offsets)
+        return np.concatenate(means, axis=1), np.concatenate(values)
+
+    # ------------------------------------------------------------ forecasts
+
+    def forecast(
+        self, series: Series, origins: np.ndarray, levels=(), backend: str = "readable", rows: Rows | None = None
+    ) -> tuple[np.ndarray, dict[float, np.ndarray]]:
+        """Means of each member (K, n, N, C) and quantiles (n, N, C) by level, in the unit of the targets."""
+        rows = self.prepare(series) if rows is None else rows
+        means, values = self.curves(rows, origins, backend)
+        ends = self.calibration.intervals(values, QUANTILES, levels) if levels else {}
+        unscale = self.encoder.unscale
+        return (
+            np.stack([unscale(mean, series, origins) for mean in means]),
+            {level: unscale(value, series, origins) for level, value in ends.items()},
+        )
+
+    def with_calibration(self, scores: np.ndarray) -> Fitted:
+        """The same with these validation scores."""
+        return dataclasses.replace(self, calibration=Calibration(scores))
+
+
+def spread(description: Forecast, raw: np.ndarray) -> np.ndarray:
+    """How far the curve lies from the mean at ``QUANTILES``: raw (..., P) -> (..., Q), in the network's unit."""
+    from minirnn.readable import losses
+
+    z = normal_scores(QUANTILES)
+    match description.likelihood:
+        case "quantiles":
+            return losses.monotone_quantiles(raw[..., 1:]) - raw[..., :1]
+        case "gaussian":
+            return losses.gaussian_parameters(raw)[1][..., None] * z
+        case "student":
+            return losses.student_t_parameters(raw)[1][..., None] * z
+    return np.broadcast_to(z, (*raw.shape[:-1], len(z)))

@@ -1,0 +1,278 @@
+"""Fitting a forecast: what it is measured from, its linear part, its network, and its calibration, in this order."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from minirnn.data.imputing import Imputer
+from minirnn.data.windows import Windows
+from minirnn.models.forecasting import choosing, intervals
+from minirnn.models.forecasting.choosing import Choice, Setting
+from minirnn.models.forecasting.encoder import Encoder
+from minirnn.models.forecasting.fitted import Base, Fitted, Rows, base_forecast, spread
+from minirnn.models.forecasting.intervals import Calibration
+from minirnn.models.forecasting.parts import Parts
+from minirnn.models.forecasting.series import Series
+from minirnn.models.linear import Ridge
+from minirnn.models.training import History, train
+from minirnn.params import (
+    QUANTILES,
+    Convolution,
+    Decoder,
+    Direct,
+    Dropout,
+    Forecast,
+    Network,
+    Recurrent,
+    Segments,
+    init_horizon,
+    numbers_for,
+)
+
+MOST_VALIDATION = 4000  # windows that are judged after every epoch
+MOST_TRAINING = 16_384  # windows that a member sees in an epoch
+KEPT_BYTES = 1 << 28  # of windows that are cut out beforehand
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be fitted.
+
+    Args:
+      series: the rows.
+      parts: which of them train, validate, test.
+      settings: the parameters of the Forecaster.
+      window: W.
+      horizon: N.
+      season: rows of the season.
+      targets: C.
+      ahead: numbers of the columns that are known ahead.
+      frequency: pandas alias, or None.
+      imputer: of the columns.
+      statics: (series, Q).
+      names: of the series.
+    """
+
+    series: Series
+    parts: Parts
+    settings: dict[str, Any]
+    window: int
+    horizon: int
+    season: int
+    targets: int
+    ahead: tuple[int, ...]
+    frequency: str | None
+    imputer: Imputer
+    statics: np.ndarray
+    names: tuple[str, ...]
+
+    def setting(self, stop: np.ndarray) -> Setting:
+        """What the choice of a reference may see: the rows before ``stop``."""
+        return Setting(
+            self.series, stop, self.window, self.horizon, self.targets, self.ahead, self.frequency, self.imputer, self.season
+        )
+
+    def encoder(self, plan, stop: np.ndarray) -> Encoder:
+        """The encoder of a plan, fitted on the rows before ``stop``."""
+        return Encoder.fit(
+            plan,
+            self.series,
+            stop,
+            window=self.window,
+            horizon=self.horizon,
+            targets=self.targets,
+            ahead=self.ahead,
+            frequency=self.frequency,
+            imputer=self.imputer,
+            statics=self.statics,
+        )
+
+
+FIXED: dict[str, dict[str, object]] = {
+    "auto": {},
+    "last": {"season": 1, "harmonics": (), "alpha": 1.0},
+    "smoothing": {"season": 1, "harmonics": ()},
+    "season": {"harmonics": ()},
+    "calendar": {"season": 1},
+}
+
+
+def chosen(job: Job) -> Choice:
+    """The plan: chosen on training and validation rows, where the settings leave a choice."""
+    fixed = dict(FIXED[job.settings["reference"]])
+    if job.settings["transform"] != "auto":
+        fixed["log"] = job.settings["transform"] == "log"
+    return choosing.choose(job.setting(job.parts.validation), fixed)
+
+
+def describe(settings: dict[str, Any], horizon: int, targets: int) -> Forecast:
+    """The network of these settings."""
+    likelihood = settings["likelihood"]
+    outputs, H = targets * numbers_for(likelihood), settings["hidden_size"]
+    if settings["segment"] is not None:
+        way: Any = Segments(settings["cell"], H, settings["segment"], horizon, outputs, settings["dropout"])
+        return Forecast(way, targets, likelihood)
+    layer = Recurrent(settings["cell"], H, settings["bidirectional"], recurrent_dropout=settings["dropout"])
+    drop = (Dropout(settings["dropout"]),) if settings["dropout"] else ()
+    front = (Convolution(H, settings["convolution"]),) if settings["convolution"] else ()
+    layers = (*front, layer, *(*drop, layer) * (settings["num_layers"] - 1), *drop)
+    if settings["strategy"] == "seq2seq":
+        return Forecast(Decoder(layers, horizon, outputs), targets, likelihood)
+    read = "mean" if settings["bidirectional"] else "last"
+    return Forecast(Direct(Network(layers, horizon * outputs, read), horizon, outputs), targets, likelihood)
+
+
+def fit_bases(job: Job, choice: Choice, stop: np.ndarray) -> tuple[Base, ...]:
+    """The base of a plan, fitted on the windows before ``stop``; scales and fillings are those of the training rows."""
+    encoder = job.encoder(choice.plan, job.parts.train)
+    prepared = encoder.prepare(job.series)
+    origins = job.series.origins(encoder.reference.least, job.parts.first, stop, job.horizon)
+    ridges = []
+    for c in range(job.targets):
+        solve, largest = Ridge.path(choosing.linear_windows(encoder, prepared, c), origins)
+        ridges.append(solve(choice.penalty * largest))
+    return (Base(encoder, tuple(ridges), 1.0),)
+
+
+def start_members(job: Job, description: Forecast, input_size: int, ahead_size: int, errors: np.ndarray) -> list[Any]:
+    """Fresh members whose heads begin at zero: they add nothing, and spread as the errors of the bases do."""
+    quantiles = np.quantile(errors, QUANTILES) if len(errors) else intervals.normal_scores(QUANTILES)
+    steps = np.maximum(np.diff(quantiles), 1e-3)
+    first = {
+        "quantiles": [0.0, quantiles[0], *np.log(np.expm1(steps))],
+        "gaussian": [0.0, np.log(np.expm1(1.0))],
+        "student": [0.0, np.log(np.expm1(0.8)), 1.0],
+        "none": [0.0],
+    }[description.likelihood]
+    members = []
+    for k in range(job.settings["ensemble"]):
+        rng = np.random.default_rng([job.settings["seed"], k])
+        params = init_horizon(rng, description.horizon, input_size, ahead_size)
+        b = np.tile(np.array(first, params.head.b.dtype), len(params.head.b) // len(first))
+        members.append(params._replace(head=params.head._replace(W=np.zeros_like(params.head.W), b=b)))
+    return members
+
+
+def fit(
+    job: Job, *, mesh=None, checkpoint=None, resume=False, optimizer=None, progress=False
+) -> tuple[Fitted, History, Choice]:
+    """Fits everything; the test rows are not looked at."""
+    settings, parts = job.settings, job.parts
+    choice = chosen(job)
+    bases = fit_bases(job, choice, parts.train)
+    encoder = bases[0].encoder
+    description = describe(settings, job.horizon, job.targets)
+    blank = Calibration(np.zeros((0, job.horizon, job.targets)))
+    fitted = Fitted(encoder, bases, description, [], np.ones((job.horizon, job.targets)), 1.0, blank, job.names)
+    rows = fitted.prepare(job.series)
+
+    least = max(base.encoder.reference.least for base in bases)
+    origins = {name: job.series.origins(least, *parts.of(name), job.horizon) for name in ("train", "validation")}
+    origins["validation"] = _some(origins["validation"], MOST_VALIDATION)
+    left, known = _left_over(bases, rows, origins["train"])
+    count = np.maximum(known.sum(axis=0), 1)
+    scale = np.sqrt(np.where(known, left**2, 0.0).sum(axis=0) / count)
+    fitted = dataclasses.replace(fitted, scale=np.where(scale > 0, scale, 1.0))
+    errors = (left / fitted.scale)[known]
+    data = {name: _data(fitted, rows, origins[name]) for name in origins}
+    members = start_members(
+        job, description, data["train"][0].shape[2], data["train"][3].shape[2], errors[:: max(len(errors) // 10_000, 1)]
+    )
+    half = importlib.import_module(f"minirnn.{settings['backend']}.forecasting")
+    members, history = train(
+        half,
+        description,
+        members,
+        data["train"],
+        data["validation"],
+        rng=np.random.default_rng(settings["seed"]),
+        learning_rate=settings["learning_rate"],
+        max_norm=settings["max_norm"],
+        batch_size=settings["batch_size"],
+        max_epochs=settings["max_epochs"],
+        patience=settings["patience"],
+        weight_decay=settings["weight_decay"],
+        dropout_seed=settings["seed"] if settings["dropout"] else None,
+        most=MOST_TRAINING,
+        budget_bytes=KEPT_BYTES,
+        progress=progress,
+        optimizer=optimizer,
+        mesh=mesh,
+        checkpoint=checkpoint,
+        resume=resume,
+    )
+    fitted = dataclasses.replace(fitted, members=members)
+    fitted = calibrated(fitted, rows, origins["validation"], settings["backend"])
+    return fitted, history, choice
+
+
+def _some(origins: np.ndarray, most: int) -> np.ndarray:
+    if len(origins) <= most:
+        return origins
+    return origins[np.linspace(0, len(origins) - 1, most).astype(np.int64)]
+
+
+def _left_over(bases, rows: Rows, origins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What the bases leave over (n, N, C), 0 where the truth is not known, and where it is."""
+    left, knowns = [], []
+    for first in range(0, max(len(origins), 1), 4096):
+        block = origins[first : first + 4096]
+        truth, known = bases[0].encoder.truth(rows.bases[0], block)
+        left.append(np.where(known, truth - base_forecast(bases, rows.bases, block), 0.0).astype(np.float32))
+        knowns.append(known)
+    return np.concatenate(left), np.concatenate(knowns)
+
+
+def _data(fitted: Fitted, rows: Rows, origins: np.ndarray):
+    """Inputs, targets, weights and features ahead of these windows; inputs are cut out when they are read, if many."""
+    left, known = _left_over(fitted.bases, rows, origins)
+    targets = (left / fitted.scale).astype(np.float32)
+    inputs: Any = Windows(origins, lambda o: fitted.encoder.inputs(rows.own, o))
+    ahead: Any = Windows(origins, lambda o: fitted.ahead(rows.own, o))
+    if inputs.nbytes + ahead.nbytes <= KEPT_BYTES:
+        inputs, ahead = np.asarray(inputs), np.asarray(ahead)
+    return inputs, targets, known.astype(np.float32), ahead
+
+
+def calibrated(fitted: Fitted, rows: Rows, origins: np.ndarray, backend: str) -> Fitted:
+    """With the share of the network, and the scores of the validation windows."""
+    fitted = dataclasses.replace(fitted, share=worth(fitted, rows, origins, backend))
+    return fitted.with_calibration(scores(fitted, rows, _some(origins, intervals.MOST), backend))
+
+
+def scores(fitted: Fitted, rows: Rows, origins: np.ndarray, backend: str) -> np.ndarray:
+    """Where the truth lies on the curves (n, N, C), NaN where it is not known."""
+    _, values = fitted.curves(rows, origins, backend)
+    truth, known = fitted.encoder.truth(rows.own, origins)
+    return np.where(known, intervals.score(np.where(known, truth, 0.0), values, QUANTILES), np.nan)
+
+
+def worth(fitted: Fitted, rows: Rows, origins: np.ndarray, backend: str) -> float:
+    """The share of the network's mean that the validation rows speak for.
+
+    With a gain g in squared error over the bases, of standard error s over blocks of N rows, it is 1 - (s/g)^2, as of
+    James and Stein (1961); 0 where there is no gain, or where the rows hold less than three blocks to judge by.
+    """
+    if not len(origins):
+        return 0.0
+    left, known = _left_over(fitted.bases, rows, origins)
+    left = left / fitted.scale
+    half_of = dataclasses.replace(fitted, share=1.0)
+    added = np.concatenate(
+        [
+            half_of.network(rows.own, origins[first : first + 4096], backend)[..., 0].mean(axis=0)
+            for first in range(0, len(origins), 4096)
+        ]
+    )
+    gain = np.where(known, left**2 - (left - added) ** 2, 0.0).sum(axis=(1, 2)) / np.maximum(known.sum(axis=(1, 2)), 1)
+    blocks = len(origins) // fitted.encoder.horizon
+    if blocks < 3 or gain.mean() <= 0:
+        return 0.0
+    means = np.array([block.mean() for block in np.array_split(gain, blocks)])
+    error = means.std(ddof=1) / np.sqrt(blocks)
+    return float(max(0.0, 1 - (error / gain.mean()) ** 2))

@@ -1,0 +1,103 @@
+"""Forecasts as data frames, and what is asked of the rows that a caller hands over."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from minirnn.data.words import plain_time
+from minirnn.models.forecasting.series import Series
+from minirnn.models.forecasting.settings import ParameterError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from minirnn.data.table import Table
+
+
+def check_levels(levels) -> tuple[float, ...]:
+    """Levels of intervals, between 0 and 1."""
+    levels = tuple(levels)
+    for level in levels:
+        if not isinstance(level, int | float | np.number) or not 0 < level < 1:
+            raise ParameterError(f"levels are shares of the truth that intervals cover, between 0 and 1; got {level!r}")
+    return tuple(sorted({float(level) for level in levels}))
+
+
+def percent(level: float) -> str:
+    """The level in column names.
+
+    >>> percent(0.8), percent(0.975)
+    ('80', '97.5')
+    """
+    return f"{100 * level:.10g}"
+
+
+def time_of(series: Series, row: int) -> str:
+    """The time of a row in words."""
+    import pandas as pd
+
+    time = series.times[row]
+    return plain_time(pd.Timestamp(time)) if series.times.dtype.kind == "M" else str(time)
+
+
+def names_of(frame) -> list[str]:
+    """The columns of a frame or Series, as text; of anything else none."""
+    import pandas as pd
+
+    if isinstance(frame, pd.Series):
+        return ["value" if frame.name is None else str(frame.name)]
+    return [str(name) for name in frame.columns] if isinstance(frame, pd.DataFrame) else []
+
+
+def in_order(table: Table, columns: tuple[str, ...]) -> Table:
+    """The table with exactly these columns, in this order."""
+    if table.columns == columns:
+        return table
+    return dataclasses.replace(
+        table, values=table.values[:, [table.columns.index(name) for name in columns]], columns=columns
+    )
+
+
+def recent(series: Series, reach: int, horizon: int) -> Series:
+    """The last rows of each series that a forecast reads, and the rows ahead."""
+    starts = np.maximum(series.bounds[:-1], series.last - reach + 1)
+    ends = series.last + 1 + horizon
+    rows = np.concatenate([np.arange(a, b) for a, b in zip(starts, ends)])
+    bounds = np.concatenate([[0], np.cumsum(ends - starts)])
+    return Series(series.values[rows], bounds, bounds[1:] - 1 - horizon, series.times[rows], series.which)
+
+
+def forecast_frame(
+    mean: np.ndarray,
+    quantiles: dict[float, np.ndarray],
+    levels: tuple[float, ...],
+    series: Series,
+    names: tuple[str, ...],
+    targets: tuple[str, ...],
+    horizon: int,
+    index_name: str,
+) -> pd.DataFrame:
+    """One forecast for each series: mean (n, N, C), and quantiles of this shape by level."""
+    import pandas as pd
+
+    rows = series.last[:, None] + np.arange(1, horizon + 1)
+    n, N, C = mean.shape
+    times = np.repeat(series.times[rows][:, None, :], C, axis=1).reshape(-1)  # series, then targets, then steps
+
+    def column(values):
+        return values.transpose(0, 2, 1).reshape(-1)
+
+    columns: dict[str, np.ndarray] = {}
+    if len(names) > 1:
+        columns["series"] = np.repeat(np.array(names, object), C * N)
+    if C > 1:
+        columns["target"] = np.tile(np.repeat(np.array(targets, object), N), n)
+    columns["mean"] = column(mean)
+    for level in levels:
+        columns[f"lower_{percent(level)}"] = column(quantiles[round((1 - level) / 2, 10)])
+        columns[f"upper_{percent(level)}"] = column(quantiles[round((1 + level) / 2, 10)])
+    index = pd.DatetimeIndex(times) if times.dtype.kind == "M" else pd.Index(times)
+    return pd.DataFrame(columns, index=index.rename(index_name or None))

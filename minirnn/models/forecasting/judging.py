@@ -1,0 +1,184 @@
+"""Backtests of a Forecaster: forecasts from many origins, beside those of every other forecast."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from minirnn.models import baselines, metrics
+from minirnn.models.backtest import Backtest
+from minirnn.models.context import Context
+from minirnn.models.forecasting import frames
+from minirnn.models.forecasting.fitted import base_forecast
+from minirnn.models.forecasting.parts import Parts
+from minirnn.models.forecasting.series import Series, of_table
+
+if TYPE_CHECKING:
+    from minirnn.models.forecaster import Forecaster
+
+LEVELS = (0.0, 0.5, 0.8, 0.95)  # 0 is the median
+
+
+def rolling(model: Forecaster, frame, roles: dict[str, Any], start, stride: int, refit: bool) -> Backtest:
+    """What :meth:`Forecaster.backtest` does."""
+    from minirnn.models.forecaster import Forecaster, ParameterError
+
+    if isinstance(stride, bool) or not isinstance(stride, int | np.integer) or stride < 1:
+        raise ParameterError(f"stride must be a whole number of at least 1, got {stride!r}")
+    if frame is None:
+        if not hasattr(model, "table_"):
+            raise ParameterError("there are no rows to judge: pass a frame, or fit the model first")
+        table = model.table_
+    else:
+        table = model._table(frame, **roles)
+    if start is None and frame is None:
+        judged = model
+    else:
+        judged = Forecaster(**model.get_params())
+        judged._fit(table, start, None, False, None, None)
+        if not hasattr(model, "fitted_"):
+            model.__dict__.update(judged.__dict__)
+    if not judged.parts_.rows("test"):
+        raise ParameterError("there is no test part: pass a start, or fit with a test_fraction above 0")
+    return backtest(judged, judged.parts_, stride, refit)
+
+
+def origins_of(model: Forecaster, series: Series, parts: Parts, stride: int) -> np.ndarray:
+    """The origins of the test part, every ``stride``-th of each series."""
+    least = max(base.encoder.reference.least for base in model.fitted_.bases)
+    found = series.origins(least, *parts.of("test"), model.horizon_)
+    first = np.maximum(parts.validation - 1, parts.first + least - 1)
+    which = np.searchsorted(series.bounds, found, side="right") - 1
+    return found[(found - first[which]) % stride == 0]
+
+
+def backtest(model: Forecaster, parts: Parts, stride: int = 1, refit: bool = False) -> Backtest:
+    """The test part of a fitted model."""
+    from minirnn.models.forecaster import ParameterError
+
+    table, N, C = model.table_, model.horizon_, len(model.roles_.target)
+    series = of_table(table, N)
+    origins = origins_of(model, series, parts, stride)
+    if not len(origins):
+        raise ParameterError(f"the test part is shorter than the horizon of {N} rows; choose an earlier start")
+    ahead = origins[:, None] + np.arange(1, N + 1)
+    actual = series.values[ahead][..., :C]
+    counts = ~np.isnan(actual)
+    if refit:
+        members, quantiles = _refitted(model, series, origins)
+        without = None
+    else:
+        rows = model.fitted_.prepare(series)
+        members, quantiles = model.fitted_.forecast(series, origins, LEVELS, model.backend, rows)
+        base = base_forecast(model.fitted_.bases, rows.bases, origins)
+        without = model.fitted_.encoder.unscale(base, series, origins)
+    contexts = [context(model, series, parts, c) for c in range(C)]
+    others = baselines.compare(contexts, origins, refit=refit)
+    network = model.fitted_.description.horizon
+    cell = model.fitted_params_["cell"]
+    about = model._about()
+    notes = list(others.notes)
+    if without is not None and counts.any():
+        own, bare = metrics.mae(actual, members.mean(axis=0), counts), metrics.mae(actual, without, counts)
+        about["without_network"] = {"MAE": bare}
+        about["network_adds"] = 1 - own / bare if bare > 0 else 0.0
+    del network
+    which = np.searchsorted(series.bounds, origins, side="right") - 1
+    scales = np.array([[_scales(model, series, parts, k, c) for c in range(C)] for k in range(len(series.which))])
+    return Backtest(
+        network=cell,
+        targets=model.roles_.target,
+        units={name: model.units_[name] for name in model.roles_.target if name in model.units_},
+        names=table.names,
+        horizon=N,
+        frequency=table.frequency,
+        season=model.season_,
+        series=which,
+        origins=series.times[origins],
+        actual=np.where(counts, actual, 0.0),
+        counts=counts,
+        forecasts={cell: members.mean(axis=0), **others.forecasts},
+        quantiles=quantiles,
+        mase_scale=scales[..., 0],
+        rmsse_scale=scales[..., 1],
+        splits=_splits(series, parts, C),
+        model=about,
+        notes=tuple(notes),
+        refit=refit,
+        members=members,
+    )
+
+
+def context(model: Forecaster, series: Series, parts: Parts, c: int) -> Context:
+    """What the other forecasts see of one target."""
+    filled = model.fitted_.encoder.imputer.transform(series.values, series.bounds, np.maximum(series.which, 0))
+    return Context(
+        y=filled.carried[:, c],
+        known=~np.isnan(series.values[:, c]),
+        bounds=series.bounds,
+        train=parts.train,
+        stop=parts.validation,
+        horizon=model.horizon_,
+        season=model.season_,
+        times=series.times,
+        frequency=model.frequency_,
+        window=model.window_,
+    )
+
+
+def _scales(model: Forecaster, series: Series, parts: Parts, k: int, c: int) -> tuple[float, float]:
+    rows = slice(int(parts.first[k]), int(parts.train[k]))
+    values = series.values[rows, c]
+    known = ~np.isnan(values)
+    filled = np.where(known, values, 0.0)
+    season = model.season_
+    return metrics.mase_scale(filled, season, known), metrics.rmsse_scale(filled, season, known)
+
+
+def _splits(series: Series, parts: Parts, targets: int) -> dict[str, dict[str, Any]]:
+    found = {}
+    known = ~np.isnan(series.values[:, :targets])
+    for name in ("train", "validation", "test"):
+        start, stop = parts.of(name)
+        some = stop > start
+        if not some.any():
+            continue
+        begin, end = series.times[start[some]], series.times[stop[some] - 1]
+        first, last = start[some][np.argmin(begin)], stop[some][np.argmax(end)] - 1
+        observed = sum(int(known[a:b].all(axis=1).sum()) for a, b in zip(start, stop))
+        found[name] = {
+            "start": frames.time_of(series, first),
+            "end": frames.time_of(series, last),
+            "rows": parts.rows(name),
+            "observed": observed,
+        }
+    return found
+
+
+def _refitted(model: Forecaster, series: Series, origins: np.ndarray):
+    """Forecasts of models that are fitted anew on all rows up to each origin."""
+    from minirnn.models.forecaster import Forecaster
+
+    members: Any = None
+    quantiles: dict[float, np.ndarray] = {}
+    times = series.times[origins]
+    for time in np.unique(times):
+        now = np.flatnonzero(times == time)
+        fresh = Forecaster(**model.get_params()).set_params(window=model.window_, horizon=model.horizon_, progress=False)
+        after = series.times[origins[now[0]] + 1]
+        fresh._fit(model.table_, after, None, False, None, None)
+        found, ends = fresh.fitted_.forecast(series, origins[now], LEVELS, model.backend)
+        if members is None:
+            members = np.empty((len(found), len(origins), *found.shape[2:]))
+            quantiles = {level: np.empty(members.shape[1:]) for level in ends}
+        members[:, now] = found
+        for level, values in ends.items():
+            quantiles[level][now] = values
+    return members, quantiles
+
+
+def without_network(model: Forecaster):
+    """The same model whose network counts for nothing."""
+    return dataclasses.replace(model.fitted_, share=0.0)

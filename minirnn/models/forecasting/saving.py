@@ -1,0 +1,232 @@
+"""A Forecaster as arrays and a description, and back."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from minirnn.data.imputing import METHODS, Imputer
+from minirnn.data.scaling import Scaler
+from minirnn.data.table import Roles
+from minirnn.models import storage
+from minirnn.models.forecasting import fitting, series
+from minirnn.models.forecasting.choosing import Choice
+from minirnn.models.forecasting.encoder import Encoder, Plan
+from minirnn.models.forecasting.fitted import Base, Fitted
+from minirnn.models.forecasting.intervals import Calibration
+from minirnn.models.forecasting.statics import Column
+from minirnn.models.linear import Ridge
+from minirnn.models.training import History, array_names
+from minirnn.params import init_horizon
+
+if TYPE_CHECKING:
+    from minirnn.models.forecaster import Forecaster
+
+
+def save(model: Forecaster, path) -> None:
+    """Writes the model."""
+    storage.save(path, "Forecaster", *flatten(model))
+
+
+def flatten(model: Forecaster) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Arrays by name, and everything else in what JSON knows."""
+    fitted, recent = model.fitted_, model.recent_
+    arrays = {
+        "scaler.mean": fitted.encoder.scaler.mean,
+        "scaler.std": fitted.encoder.scaler.std,
+        "imputer.fallback": fitted.encoder.imputer.fallback,
+        "floor": fitted.encoder.floor,
+        "statics": fitted.encoder.statics,
+        "scale": fitted.scale,
+        "calibration.scores": fitted.calibration.scores.astype(np.float32),
+        "recent.values": recent.values,
+        "recent.bounds": recent.bounds.astype(np.int64),
+        "recent.last": recent.last.astype(np.int64),
+        "recent.times": recent.times.astype(np.int64),
+    }
+    encoders = {"encoder": fitted.encoder} | {f"bases.{k}": base.encoder for k, base in enumerate(fitted.bases)}
+    for name, encoder in encoders.items():
+        arrays |= {f"{name}.{part}": getattr(encoder, part) for part in ("usual", "spread", "level")}
+    for k, base in enumerate(fitted.bases):
+        for c, ridge in enumerate(base.linear):
+            arrays[f"bases.{k}.linear.{c}.coefficients"] = ridge.coefficients
+            arrays[f"bases.{k}.linear.{c}.intercept"] = ridge.intercept
+    for k, params in enumerate(fitted.members):
+        arrays |= {f"members.{k}.{name}": array for name, array in zip(array_names(params), _leaves(params))}
+    history = model.history_
+    description = {
+        # As they were when it was trained: a parameter changed since then does not describe these weights.
+        "parameters": {name: _plain(value) for name, value in model.fitted_params_.items() if name != "progress"},
+        "roles": dataclasses.asdict(model.roles_),
+        "columns": list(model.columns_),
+        "units": model.units_,
+        "title": model.title_,
+        "frequency": model.frequency_,
+        "date_column": model.date_column_,
+        "series_column": model.series_column_,
+        "static_columns": [column.as_dict() for column in model.static_columns_],
+        "names": list(fitted.names),
+        "window": model.window_,
+        "horizon": model.horizon_,
+        "season": model.season_,
+        "imputer": {"methods": list(fitted.encoder.imputer.methods), "season": fitted.encoder.imputer.season},
+        "masked": list(fitted.encoder.masked),
+        "plan": dataclasses.asdict(fitted.encoder.plan),
+        "bases": [
+            {"plan": dataclasses.asdict(base.encoder.plan), "weight": base.weight, "penalties": [r.penalty for r in base.linear]}
+            for base in fitted.bases
+        ],
+        "choice": {"penalty": model.choice_.penalty, "error": model.choice_.error, "tried": model.choice_.tried},
+        "share": fitted.share,
+        "counted": model.frequency_ is None,
+        "history": {"best": history.best, "ended": history.ended, "epochs": history.epochs},
+        "devices": model.devices_,
+    }
+    return arrays, description
+
+
+def restore(cls, arrays: dict[str, np.ndarray], description: dict[str, Any]) -> Forecaster:
+    """The model; whatever does not fit together is a ValueError, KeyError or TypeError."""
+    from minirnn.models.forecasting import settings
+
+    model = cls().set_params(**description["parameters"])
+    settings.check(model.get_params())
+    model.fitted_params_ = model.get_params()
+    model.roles_ = Roles(**{name: tuple(map(str, columns)) for name, columns in description["roles"].items()})
+    model.columns_ = tuple(map(str, description["columns"]))
+    if model.columns_ != (*model.roles_.target, *model.roles_.past, *model.roles_.future) or not model.roles_.target:
+        raise ValueError("the columns are not those of the roles")
+    if len(set(model.columns_)) != len(model.columns_):
+        raise ValueError("the columns are not distinct")
+    model.units_, model.title_ = dict(description["units"]), str(description["title"])
+    model.frequency_ = description["frequency"]
+    model.date_column_, model.series_column_ = description["date_column"], description["series_column"]
+    model.static_columns_ = tuple(
+        Column(str(c["name"]), None if c["levels"] is None else tuple(c["levels"]), float(c["mean"]), float(c["std"]))
+        for c in description["static_columns"]
+    )
+    for name in ("window", "horizon", "season"):
+        value = description[name]
+        if type(value) is not int or not 1 <= value < 10**7:
+            raise ValueError(f"{name} is {value!r}")
+        setattr(model, f"{name}_", value)
+    model.fitted_ = _fitted(model, arrays, description)
+    model.plan_ = model.fitted_.encoder.plan
+    choice = description["choice"]
+    model.choice_ = Choice(model.plan_, float(choice["penalty"]), float(choice["error"]), int(choice["tried"]))
+    model.recent_ = _recent(model, arrays, description)
+    if arrays:
+        raise ValueError(f"unexpected array {sorted(arrays)[0]}")
+    model.devices_, model.notes_ = int(description["devices"]), ()
+    kept = description["history"]
+    model.history_ = History(best=list(kept["best"]), ended=str(kept["ended"]))
+    return model
+
+
+def _fitted(model, arrays, description) -> Fitted:
+    C, columns, S = len(model.roles_.target), len(model.columns_), len(description["names"])
+    methods = tuple(description["imputer"]["methods"])
+    if len(methods) != columns or not set(methods) <= set(METHODS):
+        raise ValueError("imputer.methods do not fit the columns")
+    imputer = Imputer(methods, storage.expect(arrays, "imputer.fallback", (S, columns)), int(description["imputer"]["season"]))
+    scaler = Scaler(*(storage.expect(arrays, f"scaler.{name}", (S, columns)) for name in ("mean", "std")))
+    if not (scaler.std > 0).all():
+        raise ValueError("scaler.std must be positive")
+    floor = storage.expect(arrays, "floor", (S, C))
+    statics = storage.expect(arrays, "statics", (S, None))
+    masked = tuple(int(c) for c in description["masked"])
+    if not all(0 <= c < columns for c in masked):
+        raise ValueError("masked names columns that do not exist")
+    ahead = tuple(model.columns_.index(name) for name in model.roles_.future)
+
+    def encoder(name: str, plan: dict[str, Any]) -> Encoder:
+        plan = Plan(**{**plan, "harmonics": tuple(plan["harmonics"])})
+        bare = Encoder(
+            plan,
+            model.window_,
+            model.horizon_,
+            C,
+            ahead,
+            model.frequency_,
+            imputer,
+            scaler,
+            floor,
+            np.zeros((S + 1, 0, C)),
+            masked,
+            statics,
+            storage.expect(arrays, f"{name}.spread", (C,)),
+            storage.expect(arrays, f"{name}.level", (2, C)),
+        )
+        width = bare._harmonics(np.empty(0, "datetime64[us]")).shape[1] if any(plan.harmonics) else 0
+        return dataclasses.replace(bare, usual=storage.expect(arrays, f"{name}.usual", (S + 1, width, C)))
+
+    own = encoder("encoder", description["plan"])
+    bases = []
+    for k, about in enumerate(description["bases"]):
+        each = encoder(f"bases.{k}", about["plan"])
+        ridges = []
+        for c, penalty in zip(range(C), about["penalties"], strict=True):
+            prefix = f"bases.{k}.linear.{c}"
+            shape = (len(each.linear_inputs(c)), model.horizon_)
+            coefficients = storage.expect(arrays, f"{prefix}.coefficients", shape)
+            ridges.append(Ridge(coefficients, storage.expect(arrays, f"{prefix}.intercept", shape[1:]), float(penalty)))
+        bases.append(Base(each, tuple(ridges), float(about["weight"])))
+    if not bases:
+        raise ValueError("there is no base")
+    params = model.fitted_params_
+    network = fitting.describe(params, model.horizon_, C)
+    inputs = sum(map(len, own.channels().values()))
+    features = 0 if params["strategy"] == "direct" and params["segment"] is None else len(own.names) + len(ahead)
+    template = init_horizon(0, network.horizon, inputs, features)
+    members = []
+    for k in range(params["ensemble"]):
+        leaves = [
+            storage.expect(arrays, f"members.{k}.{name}", leaf.shape).astype(leaf.dtype)
+            for name, leaf in zip(array_names(template), _leaves(template))
+        ]
+        members.append(_with_leaves(template, iter(leaves)))
+    share = float(description["share"])
+    if not 0 <= share <= 1:
+        raise ValueError(f"share is {share}")
+    scale = storage.expect(arrays, "scale", (model.horizon_, C))
+    scores = storage.expect(arrays, "calibration.scores", (None, model.horizon_, C), missing=True).astype(np.float64)
+    return Fitted(own, tuple(bases), network, members, scale, share, Calibration(scores), tuple(map(str, description["names"])))
+
+
+def _recent(model, arrays, description) -> series.Series:
+    S = len(description["names"])
+    bounds = storage.expect(arrays, "recent.bounds", (S + 1,), kind="i")
+    last = storage.expect(arrays, "recent.last", (S,), kind="i")
+    values = storage.expect(arrays, "recent.values", (None, len(model.columns_)), missing=True)
+    times = storage.expect(arrays, "recent.times", (len(values),), kind="i")
+    whole = (
+        bounds[0] == 0
+        and bounds[-1] == len(values)
+        and (np.diff(bounds) > model.horizon_).all()
+        and (last == bounds[1:] - 1 - model.horizon_).all()
+    )
+    least = max(base.encoder.reference.least for base in model.fitted_.bases)
+    if not whole or (last - bounds[:-1] + 1 < least).any():
+        raise ValueError("recent rows do not fit the series")
+    if not description["counted"]:
+        times = times.astype("datetime64[us]")
+    return series.Series(values, bounds, last, times, np.arange(S))
+
+
+def _leaves(tree) -> list[np.ndarray]:
+    if not isinstance(tree, tuple):
+        return [np.asarray(tree)]
+    return [leaf for part in tree for leaf in _leaves(part)]
+
+
+def _with_leaves(tree, leaves):
+    if not isinstance(tree, tuple):
+        return next(leaves)
+    parts = [_with_leaves(part, leaves) for part in tree]
+    return type(tree)(*parts) if hasattr(tree, "_fields") else tuple(parts)
+
+
+def _plain(value):
+    return value.item() if isinstance(value, np.generic) else value

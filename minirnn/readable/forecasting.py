@@ -1,0 +1,81 @@
+"""Forecasting networks in NumPy: their loss, an epoch of it, and what they say of windows.
+
+:mod:`minirnn.readable.training` trains networks on outputs; the functions of the same names here train a ``Forecast``.
+Data are a tuple: inputs (n, T, D), targets (n, N, C), weights (n, N, C), and ahead (n, N, F), what is known of the rows
+ahead.
+
+Dimension letters: K members, n windows, B batch, T time steps, D inputs, N rows ahead, C targets, P numbers for each
+target and row, F features of a row ahead.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minirnn.params import Forecast
+from minirnn.readable import horizons, losses, training
+from minirnn.readable.training import make_optimizer, members, place, start
+
+__all__ = ["epoch", "evaluate", "loss", "make_optimizer", "members", "place", "predict", "start"]
+MOST = 2048  # windows that are read at a time
+
+
+def loss(description: Forecast, raw, targets, weights):
+    """Raw numbers (B, N, C, P), targets and weights (B, N, C) -> the weighted mean loss of the likelihood, draw."""
+    match description.likelihood:
+        case "quantiles":
+            mean, dmean = losses.mse(raw[..., 0], targets, weights)
+            pinball, dquantiles = losses.quantile_pinball(
+                raw[..., 1:], targets, weights, quantiles=description.quantiles
+            )
+            return mean + pinball, np.concatenate([dmean[..., None], dquantiles], axis=-1)
+        case "gaussian":
+            return losses.gaussian_nll(raw, targets, weights)
+        case "student":
+            return losses.student_t_nll(raw, targets, weights)
+    mean, dmean = losses.mse(raw[..., 0], targets, weights)
+    return mean, dmean[..., None]
+
+
+def _raw(description: Forecast, params, inputs, ahead, key):
+    """Inputs (B, T, D), ahead (B, N, F) -> (B, N, C, P), cache."""
+    raw, cache = horizons.forward(description.horizon, params, inputs.swapaxes(0, 1), ahead.swapaxes(0, 1), key)
+    return raw.reshape(*raw.shape[:2], description.targets, description.numbers), cache
+
+
+def _windows_loss(description: Forecast):
+    def windows_loss(params, batch, key):
+        inputs, targets, weights, ahead = batch.data
+        raw, cache = _raw(description, params, inputs, ahead, key)
+        weights = np.where(batch.count[:, None, None], weights, 0).astype(weights.dtype)
+        total = weights.sum()
+        mean, draw = loss(description, raw, targets, weights)
+        dparams, _, _ = horizons.backward((draw * total).reshape(*draw.shape[:2], -1), cache)
+        return mean * total, total, dparams
+
+    return windows_loss
+
+
+def epoch(
+    description: Forecast, optimizer, state, data, batches, counts, dropout_key=None, *, mesh=None, budget_bytes=None
+):
+    """Goes once through the batches of windows; as :func:`minirnn.readable.training.epoch`, with this loss."""
+    return training.run_epoch(
+        _windows_loss(description), optimizer, state, data, batches, counts, dropout_key, mesh=mesh
+    )
+
+
+def predict(description: Forecast, state, inputs, ahead, *, mesh=None) -> np.ndarray:
+    """Inputs (n, T, D), ahead (n, N, F) -> the raw numbers of each member (K, n, N, C, P)."""
+
+    def outputs(params, batch):
+        return _raw(description, params, *batch.data, None)[0]
+
+    return training.run(outputs, state, (inputs, ahead), batch_size=MOST, mesh=mesh)
+
+
+def evaluate(description: Forecast, state, data, *, mesh=None) -> np.ndarray:
+    """The loss of each member (K,) on windows."""
+    inputs, targets, weights, ahead = data
+    raw = predict(description, state, inputs, ahead, mesh=mesh)
+    return np.array([float(loss(description, each, targets, weights)[0]) for each in raw])
