@@ -244,7 +244,7 @@ class Forecaster:
         self.date_column_, self.series_column_ = table.date_column, table.series_column
         self.fitted_params_ = self.get_params()
         mesh = self._mesh(job, devices)
-        self.fitted_, self.history_, self.choice_ = fitting.fit(
+        self.fitted_, self.history_, self.choices_ = fitting.fit(
             job,
             mesh=mesh,
             checkpoint=Checkpoint(checkpoint) if isinstance(checkpoint, str | os.PathLike) else checkpoint,
@@ -252,7 +252,7 @@ class Forecaster:
             optimizer=optimizer,
             progress=self.progress,
         )
-        self.plan_ = self.choice_.plan
+        self.plan_ = self.choices_[0].plan
         # What predict() starts from, in this process and after loading.
         self.recent_ = frames.recent(job.series, self.reach_, job.horizon)
         self.devices_ = 1 if mesh is None else mesh.size

@@ -2,7 +2,8 @@
 
 The rows before the test part are cut three times; a plan is fitted on the rows before each cut and judged on those up
 to the next one. One row cannot be in both. What is compared is the mean absolute error in the unit of the target,
-divided by each series' spread.
+divided by each series' spread. Of all that were tried a mean is made, as of Caruana et al. (2004): again and again the
+plan is added that makes the mean of those so far err least. A mean of several is steadier than the best of many.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import dataclasses
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,17 +27,35 @@ PENALTIES = 10.0 ** np.arange(-6, 2.25, 0.5)  # in units of the largest squared 
 ALPHAS = (0.05, 0.1, 0.2, 0.35, 0.6, 1.0)
 GAMMAS = (0.0, 0.2, 0.4, 0.6)
 LONGEST_SEASON = 200  # rows; longer ones are left to the calendar
+LEAST_WINDOWS = 8
 MOST_SERIES, MOST_ROWS, MOST_WINDOWS = 30, 2500, 1500  # that are looked at
+
+
+STEPS = 20  # plans that are added to the mean, some of them several times
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A plan, the penalty of its linear part in units of the largest squared singular value, and its error."""
+    """A plan and its part in the mean.
+
+    Args:
+      plan: what is measured from what.
+      penalty: of its linear part, in units of the largest squared singular value.
+      error: cross-validated.
+      weight: in the mean.
+    """
 
     plan: Plan
     penalty: float
     error: float
-    tried: int = 0
+    weight: float = 1.0
+
+
+class Trial(NamedTuple):
+    """A plan that was judged, and its errors."""
+
+    choice: Choice
+    errors: np.ndarray  # forecast - truth at every judged point, in units of the spread
 
 
 @dataclass(frozen=True)
@@ -67,8 +87,8 @@ class Setting:
         )
 
 
-def choose(setting: Setting, fixed: dict[str, object] | None = None) -> Choice:
-    """The plan with the smallest cross-validated error.
+def choose(setting: Setting, fixed: dict[str, object] | None = None) -> tuple[Choice, ...]:
+    """The plans whose mean errs least, the heaviest first; their weights sum to one.
 
     Args:
       setting: the rows; those at and after ``stop[k]`` of each series are not read.
@@ -76,19 +96,20 @@ def choose(setting: Setting, fixed: dict[str, object] | None = None) -> Choice:
     """
     setting = _smaller(setting)
     fixed = {} if fixed is None else fixed
-    seen: dict[Plan, Choice] = {}
+    seen: dict[Plan, Trial] = {}
+    seasons = _seasons(setting)
+    folds = _folds(setting, [dataclasses.replace(Plan(**season), **fixed) for season in seasons])
 
     def judged(plan: Plan) -> Choice:
         plan = dataclasses.replace(plan, **fixed)
         if plan not in seen:
-            seen[plan] = _judge(setting, plan)
-        return seen[plan]
+            seen[plan] = _judge(setting, plan, folds)
+        return seen[plan].choice
 
     def best(plans: Iterable[Plan]) -> Choice:
         return min((judged(plan) for plan in plans), key=lambda choice: choice.error)
 
     logs = (False, True) if _positive(setting) else (False,)
-    seasons = _seasons(setting)
     found = best(
         Plan(log=log, alpha=alpha, revert=revert, **season)
         for log in logs
@@ -106,8 +127,38 @@ def choose(setting: Setting, fixed: dict[str, object] | None = None) -> Choice:
         nearby += [dataclasses.replace(p, linear_others=not p.linear_others)]
         better = best([p, *nearby])
         if better.error >= found.error:
-            return dataclasses.replace(found, tried=len(seen))
+            break
         found = better
+    if not math.isfinite(found.error):  # too few rows to judge anything by
+        return (dataclasses.replace(found, penalty=1.0),)
+    # A mean is taken of scaled values: all or none of them are logarithms.
+    return _mean_of([trial for trial in seen.values() if trial.choice.plan.log == found.plan.log])
+
+
+def _mean_of(trials: list[Trial]) -> tuple[Choice, ...]:
+    """Forward selection with replacement."""
+    trials = sorted((t for t in trials if math.isfinite(t.choice.error)), key=lambda t: t.choice.error)
+    errors = np.stack([trial.errors for trial in trials])
+    counts, total = np.zeros(len(trials), int), np.zeros(errors.shape[1])
+    for step in range(STEPS):
+        added = int(np.abs((total + errors) / (step + 1)).mean(axis=1).argmin())
+        counts[added] += 1
+        total = total + errors[added]
+    order = np.argsort(-counts, kind="stable")
+    return tuple(
+        dataclasses.replace(trials[k].choice, weight=float(counts[k] / STEPS)) for k in order if counts[k]
+    )
+
+
+def _folds(setting: Setting, plans: list[Plan]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """(cut, until), (series,) each: those folds in which every plan can be fitted, so that all are judged alike."""
+    firsts = setting.series.bounds[:-1]
+    lengths = setting.stop - firsts
+    ends = [firsts + (lengths * cut).astype(np.int64) for cut in CUTS]
+    least = max(plan.reference(setting.window, setting.horizon).least for plan in plans)
+    folds = list(zip(ends, ends[1:]))
+    suit = [fold for fold in folds if (fold[0] - firsts - least - setting.horizon).max() >= LEAST_WINDOWS]
+    return suit if len(suit) > 1 else folds
 
 
 def _positive(setting: Setting) -> bool:
@@ -157,27 +208,24 @@ def _smaller(setting: Setting) -> Setting:
     )
 
 
-def _judge(setting: Setting, plan: Plan) -> Choice:
-    """The error of a plan with the best penalty."""
+def _judge(setting: Setting, plan: Plan, folds) -> Trial:
+    """The errors of a plan with the best penalty."""
     series, firsts = setting.series, setting.series.bounds[:-1]
-    lengths = setting.stop - firsts
-    errors, points = np.zeros(len(PENALTIES)), 0
-    for start, end in zip(CUTS, CUTS[1:]):
-        cut, until = firsts + (lengths * start).astype(int), firsts + (lengths * end).astype(int)
+    parts = []
+    for cut, until in folds:
         encoder = setting.encoder(plan, cut)
-        least = encoder.reference.least
-        train = _some(series.origins(least, firsts, cut, setting.horizon))
-        judged = _some(series.origins(least, cut, until, setting.horizon))
-        if len(train) < 8 or not len(judged):
-            continue
-        prepared = encoder.prepare(series)
-        found = part_errors(encoder, prepared, train, judged)
-        errors += found[0]
-        points += found[1]
-    if not points:
-        return Choice(plan, 1.0, math.inf)
-    j = int(errors.argmin())
-    return Choice(plan, float(PENALTIES[j]), float(errors[j] / points))
+        train = _some(series.origins(encoder.reference.least, firsts, cut, setting.horizon))
+        judged = _some(series.origins(setting.window, cut, until, setting.horizon))
+        if len(train) < LEAST_WINDOWS or (judged - series.first(judged) + 1 < encoder.reference.least).any():
+            return Trial(Choice(plan, 1.0, math.inf), np.empty(0))
+        if len(judged):
+            parts.append(_errors(encoder, encoder.prepare(series), train, judged))
+    if not parts:
+        return Trial(Choice(plan, 1.0, math.inf), np.empty(0))
+    errors = np.concatenate(parts, axis=1)
+    means = np.abs(errors).mean(axis=1)
+    j = int(means.argmin())
+    return Trial(Choice(plan, float(PENALTIES[j]), float(means[j])), errors[j])
 
 
 def _some(origins: np.ndarray) -> np.ndarray:
@@ -186,14 +234,13 @@ def _some(origins: np.ndarray) -> np.ndarray:
     return origins[np.linspace(0, len(origins) - 1, MOST_WINDOWS).astype(np.int64)]
 
 
-def part_errors(encoder: Encoder, prepared: Prepared, train: np.ndarray, judged: np.ndarray):
-    """Sum of scaled absolute errors on the judged windows for each of ``PENALTIES``; number of points."""
+def _errors(encoder: Encoder, prepared: Prepared, train: np.ndarray, judged: np.ndarray) -> np.ndarray:
+    """Scaled errors at the known points of the judged windows, for each of ``PENALTIES``: (penalties, points)."""
     base = encoder.base(prepared, judged)
     truth, known = encoder.truth(prepared, judged)
     series = np.searchsorted(prepared.series.bounds, judged, side="right") - 1
     raw_truth = np.where(known, encoder.unscale(truth, prepared.series, judged), 0.0)
     scale = _spread(prepared)[series][:, None, :]
-    errors = np.zeros(len(PENALTIES))
     read = encoder.inputs(prepared, judged).reshape(len(judged), -1)
     additions = np.zeros((len(PENALTIES), *base.shape))
     for c in range(encoder.targets):
@@ -203,10 +250,8 @@ def part_errors(encoder: Encoder, prepared: Prepared, train: np.ndarray, judged:
         solve, largest = Ridge.path(linear_windows(encoder, prepared, c, whole), train[complete] if whole else train)
         for j, penalty in enumerate(PENALTIES):
             additions[j, :, :, c] = solve(penalty * largest).predict(read[:, chosen])
-    for j, addition in enumerate(additions):
-        forecast = encoder.unscale(base + addition, prepared.series, judged)
-        errors[j] = (np.abs(np.where(known, forecast - raw_truth, 0.0)) / scale).sum()
-    return errors, int(known.sum())
+    forecasts = (encoder.unscale(base + addition, prepared.series, judged) for addition in additions)
+    return np.stack([((forecast - raw_truth) / scale)[known] for forecast in forecasts])
 
 
 def _spread(prepared: Prepared) -> np.ndarray:

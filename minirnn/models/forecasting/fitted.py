@@ -131,8 +131,8 @@ class Fitted:
         )
 
     def with_calibration(self, scores: np.ndarray) -> Fitted:
-        """The same with these validation scores."""
-        return dataclasses.replace(self, calibration=Calibration(scores))
+        """The same with these validation scores, in the precision of the model file."""
+        return dataclasses.replace(self, calibration=Calibration(scores.astype(np.float32).astype(np.float64)))
 
 
 def spread(description: Forecast, raw: np.ndarray) -> np.ndarray:

@@ -102,8 +102,8 @@ FIXED: dict[str, dict[str, object]] = {
 }
 
 
-def chosen(job: Job) -> Choice:
-    """The plan: chosen on training and validation rows, where the settings leave a choice."""
+def chosen(job: Job) -> tuple[Choice, ...]:
+    """The plans: chosen on training and validation rows, where the settings leave a choice."""
     fixed = dict(FIXED[job.settings["reference"]])
     if job.settings["transform"] != "auto":
         fixed["log"] = job.settings["transform"] == "log"
@@ -127,16 +127,19 @@ def describe(settings: dict[str, Any], horizon: int, targets: int) -> Forecast:
     return Forecast(Direct(Network(layers, horizon * outputs, read), horizon, outputs), targets, likelihood)
 
 
-def fit_bases(job: Job, choice: Choice, stop: np.ndarray) -> tuple[Base, ...]:
-    """The base of a plan, fitted on the windows before ``stop``; scales and fillings are those of the training rows."""
-    encoder = job.encoder(choice.plan, job.parts.train)
-    prepared = encoder.prepare(job.series)
-    origins = job.series.origins(encoder.reference.least, job.parts.first, stop, job.horizon)
-    ridges = []
-    for c in range(job.targets):
-        solve, largest = Ridge.path(choosing.linear_windows(encoder, prepared, c), origins)
-        ridges.append(solve(choice.penalty * largest))
-    return (Base(encoder, tuple(ridges), 1.0),)
+def fit_bases(job: Job, choices: tuple[Choice, ...], stop: np.ndarray) -> tuple[Base, ...]:
+    """The bases of these plans, fitted on the windows before ``stop``; scales and fillings are of the training rows."""
+    bases = []
+    for choice in choices:
+        encoder = job.encoder(choice.plan, job.parts.train)
+        prepared = encoder.prepare(job.series)
+        origins = job.series.origins(encoder.reference.least, job.parts.first, stop, job.horizon)
+        ridges = []
+        for c in range(job.targets):
+            solve, largest = Ridge.path(choosing.linear_windows(encoder, prepared, c), origins)
+            ridges.append(solve(choice.penalty * largest))
+        bases.append(Base(encoder, tuple(ridges), choice.weight))
+    return tuple(bases)
 
 
 def start_members(job: Job, description: Forecast, input_size: int, ahead_size: int, errors: np.ndarray) -> list[Any]:
@@ -160,11 +163,15 @@ def start_members(job: Job, description: Forecast, input_size: int, ahead_size: 
 
 def fit(
     job: Job, *, mesh=None, checkpoint=None, resume=False, optimizer=None, progress=False
-) -> tuple[Fitted, History, Choice]:
-    """Fits everything; the test rows are not looked at."""
+) -> tuple[Fitted, History, tuple[Choice, ...]]:
+    """Fits everything; the test rows are not looked at.
+
+    The network learns what bases that have seen the training rows leave over, and is judged on the validation rows with
+    them. In the end the bases are fitted on both.
+    """
     settings, parts = job.settings, job.parts
-    choice = chosen(job)
-    bases = fit_bases(job, choice, parts.train)
+    choices = chosen(job)
+    bases = fit_bases(job, choices, parts.train)
     encoder = bases[0].encoder
     description = describe(settings, job.horizon, job.targets)
     blank = Calibration(np.zeros((0, job.horizon, job.targets)))
@@ -208,7 +215,7 @@ def fit(
     )
     fitted = dataclasses.replace(fitted, members=members)
     fitted = calibrated(fitted, rows, origins["validation"], settings["backend"])
-    return fitted, history, choice
+    return dataclasses.replace(fitted, bases=fit_bases(job, choices, parts.validation)), history, choices
 
 
 def _some(origins: np.ndarray, most: int) -> np.ndarray:

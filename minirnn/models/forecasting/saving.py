@@ -78,7 +78,7 @@ def flatten(model: Forecaster) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
             {"plan": dataclasses.asdict(base.encoder.plan), "weight": base.weight, "penalties": [r.penalty for r in base.linear]}
             for base in fitted.bases
         ],
-        "choice": {"penalty": model.choice_.penalty, "error": model.choice_.error, "tried": model.choice_.tried},
+        "choices": [{"penalty": choice.penalty, "error": choice.error} for choice in model.choices_],
         "share": fitted.share,
         "counted": model.frequency_ is None,
         "history": {"best": history.best, "ended": history.ended, "epochs": history.epochs},
@@ -114,8 +114,10 @@ def restore(cls, arrays: dict[str, np.ndarray], description: dict[str, Any]) -> 
         setattr(model, f"{name}_", value)
     model.fitted_ = _fitted(model, arrays, description)
     model.plan_ = model.fitted_.encoder.plan
-    choice = description["choice"]
-    model.choice_ = Choice(model.plan_, float(choice["penalty"]), float(choice["error"]), int(choice["tried"]))
+    model.choices_ = tuple(
+        Choice(base.encoder.plan, float(about["penalty"]), float(about["error"]), base.weight)
+        for base, about in zip(model.fitted_.bases, description["choices"], strict=True)
+    )
     model.recent_ = _recent(model, arrays, description)
     if arrays:
         raise ValueError(f"unexpected array {sorted(arrays)[0]}")
