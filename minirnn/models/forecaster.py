@@ -390,7 +390,8 @@ class Forecaster:
           frame: rows to start from, with the columns of the training (and known columns of the rows ahead, where the
             model has ``future`` columns); None starts after the last row that was given to :meth:`fit` (test rows
             included: they are known, though nothing was trained on them).
-          levels: of the intervals, between 0 and 1.
+          levels: of the intervals, between 0 and 1. A model of an earlier version (format 1) has none: its forecasts
+            are the mean alone, whatever the levels.
 
         Returns:
           A DataFrame with the times ahead as index and the columns ``mean``, ``lower_80``, ``upper_80``, ...; in long
@@ -398,6 +399,7 @@ class Forecaster:
         """
         self._fitted()
         levels = frames.check_levels(levels)
+        levels = levels if self.fitted_.calibrated else ()
         if frame is None:
             rows, names, statics_ = self.recent_, self.fitted_.names, None
         else:

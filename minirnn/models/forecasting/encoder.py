@@ -34,6 +34,7 @@ class Plan:
       revert: whether the level itself is an input, so that a forecast can return to what is usual.
       linear_calendar: whether the linear part reads the calendar.
       linear_others: whether it reads the other columns.
+      linear_whole: whether it reads everything in every row, as of files of format 1, instead of this choice.
     """
 
     log: bool = False
@@ -45,6 +46,7 @@ class Plan:
     revert: bool = False
     linear_calendar: bool = True
     linear_others: bool = True
+    linear_whole: bool = False
 
     def reference(self, window: int, horizon: int) -> Reference:
         """The reference of windows of this length."""
@@ -327,6 +329,8 @@ class Encoder:
         """Which of the W * D numbers of a window the linear part of a target reads."""
         channels = self.channels()
         D = sum(map(len, channels.values()))
+        if self.plan.linear_whole:
+            return np.arange(self.window * D)
         every = [channels["deviations"][target]]
         last = [*channels["masks"], *channels["statics"]]
         if self.plan.linear_others:

@@ -74,6 +74,11 @@ class Fitted:
     calibration: Calibration
     names: tuple[str, ...]
 
+    @property
+    def calibrated(self) -> bool:
+        """Whether there is anything to make intervals of: files of format 1 hold no scores."""
+        return len(self.calibration.scores) > 0
+
     # ------------------------------------------------------------ scaled forecasts
 
     def prepare(self, series: Series, statics: np.ndarray | None = None) -> Rows:
@@ -120,10 +125,13 @@ class Fitted:
     def forecast(
         self, series: Series, origins: np.ndarray, levels=(), backend: str = "readable", rows: Rows | None = None
     ) -> tuple[np.ndarray, dict[float, np.ndarray]]:
-        """Means of each member (K, n, N, C) and quantiles (n, N, C) by level, in the unit of the targets."""
+        """Means of each member (K, n, N, C) and quantiles (n, N, C) by level, in the unit of the targets.
+
+        There are no quantiles of a forecast that is not calibrated.
+        """
         rows = self.prepare(series) if rows is None else rows
         means, values = self.curves(rows, origins, backend)
-        ends = self.calibration.intervals(values, QUANTILES, levels) if levels else {}
+        ends = self.calibration.intervals(values, QUANTILES, levels) if levels and self.calibrated else {}
         unscale = self.encoder.unscale
         return (
             np.stack([unscale(mean, series, origins) for mean in means]),

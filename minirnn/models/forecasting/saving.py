@@ -11,7 +11,7 @@ from minirnn.data.imputing import METHODS, Imputer
 from minirnn.data.scaling import Scaler
 from minirnn.data.table import Roles
 from minirnn.models import storage
-from minirnn.models.forecasting import fitting, series
+from minirnn.models.forecasting import fitting, format1, series
 from minirnn.models.forecasting.choosing import Choice
 from minirnn.models.forecasting.encoder import Encoder, Plan
 from minirnn.models.forecasting.fitted import Base, Fitted
@@ -23,6 +23,12 @@ from minirnn.params import init_horizon
 
 if TYPE_CHECKING:
     from minirnn.models.forecaster import Forecaster
+
+
+NOT_CALIBRATED = (
+    "The model was saved by an earlier version of minirnn, which calibrated nothing: its forecasts come without "
+    "intervals; fit it again to have them."
+)
 
 
 def save(model: Forecaster, path) -> None:
@@ -78,7 +84,7 @@ def flatten(model: Forecaster) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
             {"plan": dataclasses.asdict(base.encoder.plan), "weight": base.weight, "penalties": [r.penalty for r in base.linear]}
             for base in fitted.bases
         ],
-        "choices": [{"penalty": choice.penalty, "error": choice.error} for choice in model.choices_],
+        "choices": [{"penalty": choice.penalty, "error": choice.error if np.isfinite(choice.error) else None} for choice in model.choices_],
         "share": fitted.share,
         "counted": model.frequency_ is None,
         "history": {"best": history.best, "ended": history.ended, "epochs": history.epochs},
@@ -91,6 +97,8 @@ def restore(cls, arrays: dict[str, np.ndarray], description: dict[str, Any]) -> 
     """The model; whatever does not fit together is a ValueError, KeyError or TypeError."""
     from minirnn.models.forecasting import settings
 
+    if description["format"] == 1:
+        arrays, description = format1.upgraded(arrays, description)
     model = cls().set_params(**description["parameters"])
     settings.check(model.get_params())
     model.fitted_params_ = model.get_params()
@@ -115,13 +123,14 @@ def restore(cls, arrays: dict[str, np.ndarray], description: dict[str, Any]) -> 
     model.fitted_ = _fitted(model, arrays, description)
     model.plan_ = model.fitted_.encoder.plan
     model.choices_ = tuple(
-        Choice(base.encoder.plan, float(about["penalty"]), float(about["error"]), base.weight)
+        Choice(base.encoder.plan, float(about["penalty"]), _error(about["error"]), base.weight)
         for base, about in zip(model.fitted_.bases, description["choices"], strict=True)
     )
     model.recent_ = _recent(model, arrays, description)
     if arrays:
         raise ValueError(f"unexpected array {sorted(arrays)[0]}")
-    model.devices_, model.notes_ = int(description["devices"]), ()
+    model.devices_ = int(description["devices"])
+    model.notes_ = () if model.fitted_.calibrated else (NOT_CALIBRATED,)
     kept = description["history"]
     model.history_ = History(best=list(kept["best"]), ended=str(kept["ended"]))
     return model
@@ -215,6 +224,11 @@ def _recent(model, arrays, description) -> series.Series:
     if not description["counted"]:
         times = times.astype("datetime64[us]")
     return series.Series(values, bounds, last, times, np.arange(S))
+
+
+def _error(value: float | None) -> float:
+    """A cross-validated error; None stands for one that could not be judged: JSON knows no infinity."""
+    return np.inf if value is None else float(value)
 
 
 def _leaves(tree) -> list[np.ndarray]:
