@@ -74,7 +74,15 @@ class Job:
     def setting(self, stop: np.ndarray) -> Setting:
         """What the choice of a reference may see: the rows before ``stop``."""
         return Setting(
-            self.series, stop, self.window, self.horizon, self.targets, self.ahead, self.frequency, self.imputer, self.season
+            self.series,
+            stop,
+            self.window,
+            self.horizon,
+            self.targets,
+            self.ahead,
+            self.frequency,
+            self.imputer,
+            self.season,
         )
 
     def encoder(self, plan, stop: np.ndarray) -> Encoder:

@@ -22,7 +22,9 @@ from minirnn.models.forecasting.encoder import Plan
 _SETTINGS = {"likelihood": "none", "reference": "last", "transform": "none", "impute": "last"}
 
 
-def upgraded(arrays: dict[str, np.ndarray], description: dict[str, Any]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def upgraded(
+    arrays: dict[str, np.ndarray], description: dict[str, Any]
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """The arrays and the description in format 2; a ValueError, KeyError or TypeError where they do not fit together."""
     columns, target = [str(name) for name in description["columns"]], str(description["target"])
     if len(set(columns)) != len(columns) or target not in columns:

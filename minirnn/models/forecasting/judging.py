@@ -166,7 +166,9 @@ def _refitted(model: Forecaster, series: Series, origins: np.ndarray):
     times = series.times[origins]
     for time in np.unique(times):
         now = np.flatnonzero(times == time)
-        fresh = Forecaster(**model.get_params()).set_params(window=model.window_, horizon=model.horizon_, progress=False)
+        fresh = Forecaster(**model.get_params()).set_params(
+            window=model.window_, horizon=model.horizon_, progress=False
+        )
         after = series.times[origins[now[0]] + 1]
         fresh._fit(model.table_, after, None, False, None, None)
         found, ends = fresh.fitted_.forecast(series, origins[now], LEVELS, model.backend)

@@ -81,10 +81,17 @@ def flatten(model: Forecaster) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         "masked": list(fitted.encoder.masked),
         "plan": dataclasses.asdict(fitted.encoder.plan),
         "bases": [
-            {"plan": dataclasses.asdict(base.encoder.plan), "weight": base.weight, "penalties": [r.penalty for r in base.linear]}
+            {
+                "plan": dataclasses.asdict(base.encoder.plan),
+                "weight": base.weight,
+                "penalties": [r.penalty for r in base.linear],
+            }
             for base in fitted.bases
         ],
-        "choices": [{"penalty": choice.penalty, "error": choice.error if np.isfinite(choice.error) else None} for choice in model.choices_],
+        "choices": [
+            {"penalty": choice.penalty, "error": choice.error if np.isfinite(choice.error) else None}
+            for choice in model.choices_
+        ],
         "share": fitted.share,
         "counted": model.frequency_ is None,
         "history": {"best": history.best, "ended": history.ended, "epochs": history.epochs},
@@ -141,7 +148,9 @@ def _fitted(model, arrays, description) -> Fitted:
     methods = tuple(description["imputer"]["methods"])
     if len(methods) != columns or not set(methods) <= set(METHODS):
         raise ValueError("imputer.methods do not fit the columns")
-    imputer = Imputer(methods, storage.expect(arrays, "imputer.fallback", (S, columns)), int(description["imputer"]["season"]))
+    imputer = Imputer(
+        methods, storage.expect(arrays, "imputer.fallback", (S, columns)), int(description["imputer"]["season"])
+    )
     scaler = Scaler(*(storage.expect(arrays, f"scaler.{name}", (S, columns)) for name in ("mean", "std")))
     if not (scaler.std > 0).all():
         raise ValueError("scaler.std must be positive")
@@ -203,7 +212,9 @@ def _fitted(model, arrays, description) -> Fitted:
         raise ValueError(f"share is {share}")
     scale = storage.expect(arrays, "scale", (model.horizon_, C))
     scores = storage.expect(arrays, "calibration.scores", (None, model.horizon_, C), missing=True).astype(np.float64)
-    return Fitted(own, tuple(bases), network, members, scale, share, Calibration(scores), tuple(map(str, description["names"])))
+    return Fitted(
+        own, tuple(bases), network, members, scale, share, Calibration(scores), tuple(map(str, description["names"]))
+    )
 
 
 def _recent(model, arrays, description) -> series.Series:
