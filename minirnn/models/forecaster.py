@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import os
 from typing import TYPE_CHECKING, Any
@@ -254,16 +255,19 @@ class Forecaster:
         )
         self.plan_ = self.choices_[0].plan
         # What predict() starts from, in this process and after loading.
-        self.recent_ = frames.recent(job.series, self.reach_, job.horizon)
+        rows = series.of_table(table, job.horizon)  # as they came, not as they may have been clipped
+        self.recent_ = frames.recent(rows, self.reach_, job.horizon, job.imputer)
         self.devices_ = 1 if mesh is None else mesh.size
         self.notes_ = (*notes, *self.history_.notes)
         return self
 
     @property
     def reach_(self) -> int:
-        """Rows that a forecast depends on."""
-        encoders = [self.fitted_.encoder, *(base.encoder for base in self.fitted_.bases)]
-        return max(encoder.reference.reach for encoder in encoders)
+        """Rows that a forecast depends on, where none is missing."""
+        fitted = self.fitted_
+        encoders = [fitted.encoder, *(base.encoder for base in fitted.bases)]
+        before = 0 if fitted.outliers is None else fitted.outliers.reach
+        return before + max(encoder.reference.reach for encoder in encoders)
 
     def _job(self, table: Table, start=None) -> tuple[Job, tuple[str, ...]]:
         """What is to be fitted on this table; with sentences about what was decided."""
@@ -279,10 +283,8 @@ class Forecaster:
             season = guess_season(training, table.frequency)
         outliers = Outliers.fit(rows.values, rows.bounds, stop, season)
         if self.clip_outliers:
-            import dataclasses
-
             rows = dataclasses.replace(rows, values=outliers.clip(rows.values, rows.bounds))
-        notes += tuple(outliers.notes(table))
+        notes += tuple(outliers.notes(table, self.clip_outliers))
         method = None if self.impute == "auto" else self.impute
         imputer = Imputer.fit(rows.values, rows.bounds, stop, season, method)
         notes += tuple(imputer.notes(table))
@@ -301,6 +303,7 @@ class Forecaster:
             imputer,
             statics.encode(self.static_columns_, table.statics),
             table.names,
+            outliers if self.clip_outliers else None,
         )
         self._check_observed(job, table)
         return job, notes
@@ -526,8 +529,6 @@ class Forecaster:
 
     def _about(self) -> dict[str, Any]:
         """What made this model, for reports."""
-        import dataclasses
-
         return {
             **{name: _plain(value) for name, value in self.fitted_params_.items() if name != "progress"},
             "window": self.window_,

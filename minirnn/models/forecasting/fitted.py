@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minirnn.data.outliers import Outliers
 from minirnn.models.forecasting.encoder import Encoder, Prepared
 from minirnn.models.forecasting.intervals import Calibration, normal_scores
 from minirnn.models.forecasting.series import Series
@@ -63,6 +64,7 @@ class Fitted:
       share: of the network's mean in the forecast, 0 to 1: how sure the validation rows are of its worth.
       calibration: of the intervals.
       names: of the series of the training.
+      outliers: their limits, where rows are clipped to them before they are read; None where they are read as they are.
     """
 
     encoder: Encoder
@@ -73,6 +75,7 @@ class Fitted:
     share: float
     calibration: Calibration
     names: tuple[str, ...]
+    outliers: Outliers | None = None
 
     @property
     def calibrated(self) -> bool:
@@ -83,6 +86,9 @@ class Fitted:
 
     def prepare(self, series: Series, statics: np.ndarray | None = None) -> Rows:
         """Rows as they are read; encoders that prepare them alike share the result."""
+        if self.outliers is not None:
+            limits = self.outliers.of(series.which)
+            series = dataclasses.replace(series, values=limits.clip(series.values, series.bounds))
         kept: dict[Any, Prepared] = {}
 
         def prepared(encoder):

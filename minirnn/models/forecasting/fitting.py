@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from minirnn.data.imputing import Imputer
+from minirnn.data.outliers import Outliers
 from minirnn.data.windows import Windows
 from minirnn.models.forecasting import choosing, intervals
 from minirnn.models.forecasting.choosing import Choice, Setting
@@ -56,6 +57,7 @@ class Job:
       imputer: of the columns.
       statics: (series, Q).
       names: of the series.
+      outliers: the limits that the rows were clipped to; None where they are as they came.
     """
 
     series: Series
@@ -70,6 +72,7 @@ class Job:
     imputer: Imputer
     statics: np.ndarray
     names: tuple[str, ...]
+    outliers: Outliers | None = None
 
     def setting(self, stop: np.ndarray) -> Setting:
         """What the choice of a reference may see: the rows before ``stop``."""
@@ -223,7 +226,8 @@ def fit(
     )
     fitted = dataclasses.replace(fitted, members=members)
     fitted = calibrated(fitted, rows, origins["validation"], settings["backend"])
-    return dataclasses.replace(fitted, bases=fit_bases(job, choices, parts.validation)), history, choices
+    fitted = dataclasses.replace(fitted, bases=fit_bases(job, choices, parts.validation), outliers=job.outliers)
+    return fitted, history, choices
 
 
 def _some(origins: np.ndarray, most: int) -> np.ndarray:

@@ -87,7 +87,7 @@ def upgraded(
         "choices": [{"penalty": penalty, "error": None}],
         "share": 1.0,
         "counted": False,
-        "history": description["history"],
+        "history": {"loss": [], "validation": []} | description["history"],
         "devices": description.get("devices", 1),
     }
 

@@ -94,7 +94,7 @@ def flatten(model: Forecaster) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         ],
         "share": fitted.share,
         "counted": model.frequency_ is None,
-        "history": {"best": history.best, "ended": history.ended, "epochs": history.epochs},
+        "history": {name: getattr(history, name) for name in ("loss", "validation", "best", "ended")},
         "devices": model.devices_,
     }
     return arrays, description
@@ -139,7 +139,7 @@ def restore(cls, arrays: dict[str, np.ndarray], description: dict[str, Any]) -> 
     model.devices_ = int(description["devices"])
     model.notes_ = () if model.fitted_.calibrated else (NOT_CALIBRATED,)
     kept = description["history"]
-    model.history_ = History(best=list(kept["best"]), ended=str(kept["ended"]))
+    model.history_ = History(list(kept["loss"]), list(kept["validation"]), list(kept["best"]), str(kept["ended"]))
     return model
 
 
