@@ -66,10 +66,10 @@ class Calibration:
     def quantile(self, level: float) -> np.ndarray:
         """The score below which this share of forecasts will lie (N, C).
 
-        With n scores it is the one of rank (n + 1) level, which is what makes the coverage exact. A step with fewer than
-        ``ENOUGH`` scores takes those of all steps together. Where the scores are too few for a rank it is the outermost
-        one, or that of the normal distribution where it is further out. It rises with the level, so that wider
-        intervals hold narrower ones.
+        With n scores it is the one of rank (n + 1) level, which is what makes the coverage exact. A step with fewer
+        than ``ENOUGH`` scores takes those of all steps together. Where the scores are too few for a rank it is the
+        outermost one, or that of the normal distribution where it is further out. It rises with the level, so that
+        wider intervals hold narrower ones.
         """
         steps, targets = self.scores.shape[1:]
         result = np.empty((steps, targets))

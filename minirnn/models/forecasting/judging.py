@@ -80,11 +80,6 @@ def backtest(model: Forecaster, parts: Parts, stride: int = 1, refit: bool = Fal
     others = baselines.compare(contexts, origins, refit=refit)
     cell = model.fitted_params_["cell"]
     about = model._about()
-    notes = list(others.notes)
-    if without is not None and counts.any():
-        own, bare = metrics.mae(actual, members.mean(axis=0), counts), metrics.mae(actual, without, counts)
-        about["without_network"] = {"MAE": bare}
-        about["network_adds"] = 1 - own / bare if bare > 0 else 0.0
     which = np.searchsorted(series.bounds, origins, side="right") - 1
     scales = np.array([[_scales(model, series, parts, k, c) for c in range(C)] for k in range(len(series.which))])
     return Backtest(
@@ -105,9 +100,10 @@ def backtest(model: Forecaster, parts: Parts, stride: int = 1, refit: bool = Fal
         rmsse_scale=scales[..., 1],
         splits=_splits(series, parts, C),
         model=about,
-        notes=tuple(notes),
+        notes=others.notes,
         refit=refit,
         members=members,
+        without=without,
     )
 
 
