@@ -88,7 +88,7 @@ class Setting:
         )
 
 
-def choose(setting: Setting, fixed: dict[str, object] | None = None) -> tuple[Choice, ...]:
+def choose(setting: Setting, fixed: dict[str, Any] | None = None) -> tuple[Choice, ...]:
     """The plans whose mean errs least, the heaviest first; their weights sum to one.
 
     Args:
@@ -130,7 +130,7 @@ def _folds(setting: Setting, plans: list[Plan]) -> list[tuple[np.ndarray, np.nda
     return suit if len(suit) > 1 else folds
 
 
-def candidates(setting: Setting, fixed: dict[str, object]) -> list[Plan]:
+def candidates(setting: Setting, fixed: dict[str, Any]) -> list[Plan]:
     """Every combination of a few values of each field: at most some dozens, which do as well as a finer grid."""
     logs = (False, True) if _positive(setting) else (False,)
     others = (False, True) if len(setting.imputer.methods) > 1 else (False,)

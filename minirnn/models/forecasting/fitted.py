@@ -40,7 +40,8 @@ class Base(NamedTuple):
 
 def base_forecast(bases: tuple[Base, ...], prepared: Sequence[Prepared], origins: np.ndarray) -> np.ndarray:
     """The weighted mean of the bases (n, N, C), scaled."""
-    return sum(base.weight * base.forecast(rows, origins) for base, rows in zip(bases, prepared))
+    parts = [base.weight * base.forecast(rows, origins) for base, rows in zip(bases, prepared)]
+    return np.sum(parts, axis=0)
 
 
 class Rows(NamedTuple):

@@ -103,7 +103,7 @@ class Job:
         )
 
 
-FIXED: dict[str, dict[str, object]] = {
+FIXED: dict[str, dict[str, Any]] = {
     "auto": {},
     "last": {"season": 1, "harmonics": (), "alpha": 1.0},
     "smoothing": {"season": 1, "harmonics": ()},

@@ -49,6 +49,6 @@ def cut(fitted: Fitted, series: Series, origins: np.ndarray, steps: int) -> Seri
     values = series.values[rows].copy()
     later = rows > np.repeat(origins, lengths)
     unknown = [c for c in range(values.shape[1]) if c not in fitted.encoder.ahead]
-    values[np.ix_(later, unknown)] = np.nan
+    values[np.flatnonzero(later)[:, None], unknown] = np.nan
     which = series.which[np.searchsorted(series.bounds, origins, side="right") - 1]
     return Series(values, bounds, bounds[1:] - 1 - steps, series.times[rows], which)

@@ -154,8 +154,8 @@ def _fitted(model, arrays, description) -> Fitted:
     steps = 1 if recursive else model.horizon_  # that are forecast at once
     ahead = tuple(model.columns_.index(name) for name in model.roles_.future)
 
-    def encoder(name: str, plan: dict[str, Any]) -> Encoder:
-        plan = Plan(**{**plan, "harmonics": tuple(plan["harmonics"])})
+    def encoder(name: str, about: dict[str, Any]) -> Encoder:
+        plan = Plan(**{**about, "harmonics": tuple(about["harmonics"])})
         bare = Encoder(
             plan,
             model.window_,
