@@ -1,12 +1,16 @@
 """Every kind of data and of network: fitted, asked, saved and loaded; the same bytes, the same forecasts, both halves."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
+import parity
 from forecasters import QUICK, daily, long_form, quick, with_network
 
 import minirnn
 from minirnn.models.forecaster import ParameterError
+from minirnn.readable.optimizers import tree_leaves
 
 SHOPS = {"target": "y", "past": ["temperature"], "future": ["plan"], "static": ["area", "kind"], "series": "shop"}
 FEWER = (52, 44, 40)  # rows of the shops
@@ -38,6 +42,7 @@ NETWORKS = {
     "bidirectional": {"bidirectional": True, "likelihood": "student"},
     "convolution and dropout": {"convolution": 3, "dropout": 0.3, "num_layers": 2, "likelihood": "none"},
     "segments": {"segment": 4, "dropout": 0.2},
+    "fed back": {"strategy": "recursive", "likelihood": "gaussian"},
     "seq2seq": {"strategy": "seq2seq", "cell": "lstm", "dropout": 0.2},
     "season": {"reference": "season", "season": 7, "window": 14},
     "logarithm": {"transform": "log", "weight_decay": 0.1, "ensemble": 1},
@@ -57,7 +62,8 @@ def test_every_network_of_many_series_is_kept_as_it_is(name, tmp_path):
     loaded = kept(model, tmp_path)
     same_in_both_halves(loaded)
     # The network does something: without it the forecast is another one.
-    assert not np.allclose(with_network(loaded, 0.0).predict()["mean"], forecast["mean"], rtol=1e-6)
+    loaded.fitted_ = dataclasses.replace(loaded.fitted_, share=0.0)
+    assert not np.allclose(loaded.predict()["mean"], forecast["mean"], rtol=1e-4)
 
 
 def test_the_two_halves_train_the_same_network():
@@ -68,8 +74,10 @@ def test_the_two_halves_train_the_same_network():
     assert models[0].history_.best == models[1].history_.best
     for name in ("loss", "validation"):
         np.testing.assert_allclose(*(getattr(model.history_, name) for model in models), rtol=1e-5)
-    forecasts = [model.predict().select_dtypes("number") for model in models]
-    np.testing.assert_allclose(forecasts[1], forecasts[0], rtol=1e-5)
+    for ours, theirs in zip(*(tree_leaves(model.fitted_.members) for model in models)):
+        assert parity.relative_error(theirs, ours) < 1e-5
+    means = [model.predict()["mean"] for model in models]
+    np.testing.assert_allclose(means[1], means[0], rtol=1e-5)
 
 
 def test_series_start_and_end_where_they_do():
@@ -117,7 +125,7 @@ def test_what_a_new_series_lacks_is_filled_from_its_own_rows():
 def test_a_series_too_short_to_be_read_does_not_spoil_the_others(tmp_path):
     frame = long_form((*FEWER, 4))
     model = quick().fit(frame, **SHOPS)
-    assert any("shop 3" in note for note in model.notes_), model.notes_
+    assert "1 series ('shop 3') left out: fewer than 6 rows before the validation part." in model.notes_
     forecast = kept(model, tmp_path).predict()
     assert list(dict.fromkeys(forecast["series"])) == ["shop 0", "shop 1", "shop 2"]
     with pytest.raises(ParameterError, match="4 rows of the series 'shop 3' given; the model reads windows of 6"):
@@ -128,10 +136,13 @@ def test_a_series_that_begins_after_the_training_rows_is_forecast():
     frame = long_form((90, 70))
     late = daily(24, seed=5, start="2020-03-10").assign(shop="late", area=1.0, kind="large")
     late["y"] += 1e4
-    model = quick().fit(pd.concat([frame, late]), **SHOPS)
-    forecast = model.predict()
+    both = pd.concat([frame, late])
+    model = quick().fit(both, **SHOPS)
+    assert "1 series ('late') left out: fewer than 6 rows before the validation part." in model.notes_
+    assert model.evaluate().names == ("shop 0", "shop 1")
+    forecast = model.predict(both)  # as a new one
     own = forecast.loc[forecast["series"] == "late", "mean"]
-    assert np.abs(own - late["y"].mean()).max() < 10 * late["y"].std()
+    assert np.abs(own - late["y"].mean()).max() < 4 * late["y"].std()
 
 
 def test_several_targets(tmp_path):
@@ -149,11 +160,15 @@ def test_several_targets(tmp_path):
     assert result.ranked_by == "MASE"
 
 
-def test_several_targets_of_many_series_some_of_which_lack_one():
-    frame = long_form(FEWER)
-    frame["z"] = np.where(frame["shop"] == "shop 1", np.nan, frame["temperature"] * 2)
-    model = quick().fit(frame, **{**SHOPS, "target": ["y", "z"], "past": []})
-    assert np.isfinite(model.predict()["mean"]).all()
+def test_a_series_with_too_few_rows_for_its_seasons_is_not_forecast_but_the_others_are(tmp_path):
+    frame = long_form((90, 80, 12))
+    frame.index = frame.index.where(frame["shop"] != "shop 2", frame.index + pd.Timedelta("14D"))
+    model = quick(reference="season", season=7).fit(frame, **SHOPS)
+    assert model.least_ == 14
+    assert "1 series ('shop 2') cannot be forecast: fewer than 14 rows." in model.notes_
+    forecast = kept(model, tmp_path).predict()
+    assert list(dict.fromkeys(forecast["series"])) == ["shop 0", "shop 1"]
+    assert model.evaluate().forecasts["gru"].shape[0] > 0
 
 
 def test_all_rows_ahead_of_a_known_column_are_seen_where_the_horizon_is_longer_than_the_window():
@@ -176,7 +191,8 @@ def test_arrays_and_series_of_pandas_go_in(kind, tmp_path):
     model = with_network(quick().fit(data))
     assert model.roles_.target == {"line": ("value",), "columns": ("column 3",), "series": ("y",)}[kind]
     forecast = kept(model, tmp_path).predict()
-    assert list(forecast.index) == (list(range(70, 73)) if kind != "series" else [*y.index[-1:] + pd.Timedelta("1D"), *y.index[-1:] + pd.Timedelta("2D"), *y.index[-1:] + pd.Timedelta("3D")])
+    ahead = daily(73).index[70:] if kind == "series" else range(70, 73)
+    assert list(forecast.index) == list(ahead)
     pd.testing.assert_frame_equal(model.predict(data), forecast, check_freq=False)
     few = model.predict(data[-6:])
     np.testing.assert_allclose(few.to_numpy(), forecast.to_numpy(), rtol=1e-9)
@@ -215,7 +231,7 @@ def test_a_forecast_depends_on_the_last_rows_alone(options):
     assert model.reach_ == (6 if not options else 35)
     expected = model.predict(frame)
     pd.testing.assert_frame_equal(model.predict(frame.iloc[-model.reach_ :]), expected, check_exact=True)
-    other = model.predict(frame.iloc[1 - model.reach_ :]) if options else None
+    other = model.predict(frame.iloc[7 - model.reach_ :]) if options else None
     least = 14 if options else 6
     fewer = model.predict(frame.iloc[-least:])
     assert np.isfinite(fewer).all(axis=None)

@@ -237,6 +237,7 @@ class Forecaster:
         """Fits on the rows before the time ``start``, or before the test part."""
         from minirnn.models.checkpoint import Checkpoint
 
+        table, left_out = self._usable(table, start)
         job, notes = self._job(table, start)
         self.table_, self.parts_ = table, job.parts
         self.horizon_, self.window_, self.season_ = job.horizon, job.window, job.season
@@ -258,7 +259,10 @@ class Forecaster:
         rows = series.of_table(table, job.horizon)  # as they came, not as they may have been clipped
         self.recent_ = frames.recent(rows, self.reach_, job.horizon, job.imputer)
         self.devices_ = 1 if mesh is None else mesh.size
-        self.notes_ = (*notes, *self.history_.notes)
+        short = self.recent_.known < self.least_
+        if short.any():
+            left_out += (f"{frames.some_names(self.fitted_.names, short)} cannot be forecast: fewer than {self.least_} rows.",)
+        self.notes_ = (*left_out, *notes, *self.history_.notes)
         return self
 
     @property
@@ -268,6 +272,27 @@ class Forecaster:
         encoders = [fitted.encoder, *(base.encoder for base in fitted.bases)]
         before = 0 if fitted.outliers is None else fitted.outliers.reach
         return before + max(encoder.reference.reach for encoder in encoders)
+
+    @property
+    def least_(self) -> int:
+        """Rows without which there is no forecast."""
+        return max(base.encoder.reference.least for base in self.fitted_.bases)
+
+    def _usable(self, table: Table, start) -> tuple[Table, tuple[str, ...]]:
+        """The table without the series that cannot be scaled by training rows of their own, and a sentence about them."""
+        notes: tuple[str, ...] = ()
+        while True:
+            window, _, found, _ = self._sizes(table, start)
+            enough = found.train - found.first >= window
+            if enough.all():
+                return table, notes
+            if not enough.any():
+                raise DataError(
+                    f"none of the {table.series} series has {window} rows for training; give more rows, or a smaller window"
+                )
+            names = frames.some_names(table.names, ~enough)
+            notes += (f"{names} left out: fewer than {window} rows before the validation part.",)
+            table = frames.some_series(table, enough)
 
     def _job(self, table: Table, start=None) -> tuple[Job, tuple[str, ...]]:
         """What is to be fitted on this table; with sentences about what was decided."""
@@ -404,7 +429,10 @@ class Forecaster:
         levels = frames.check_levels(levels)
         levels = levels if self.fitted_.calibrated else ()
         if frame is None:
+            enough = self.recent_.known >= self.least_
             rows, names, statics_ = self.recent_, self.fitted_.names, None
+            if not enough.all():
+                rows, names = rows.some(enough), tuple(name for name, kept in zip(names, enough) if kept)
         else:
             table = self._same_columns(frame)
             rows, names = series.of_table(table, self.horizon_, self.fitted_.names), table.names
@@ -445,7 +473,7 @@ class Forecaster:
             raise ParameterError(
                 f"the rows given have frequency {table.frequency}; the model was trained on {self.frequency_}"
             )
-        least = max(base.encoder.reference.least for base in self.fitted_.bases)
+        least = self.least_
         known = table.last_known - table.bounds[:-1] + 1
         if (known < least).any():
             k = int(np.argmax(known < least))

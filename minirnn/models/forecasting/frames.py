@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from minirnn.data.words import plain_time
+from minirnn.data.words import listed, plain_time
 from minirnn.models.forecasting.series import Series
 from minirnn.models.forecasting.settings import ParameterError
 
@@ -59,6 +59,25 @@ def in_order(table: Table, columns: tuple[str, ...]) -> Table:
         return table
     return dataclasses.replace(
         table, values=table.values[:, [table.columns.index(name) for name in columns]], columns=columns
+    )
+
+
+def some_names(names: tuple[str, ...], chosen: np.ndarray) -> str:
+    """The chosen series in words: how many, and the first of them."""
+    found = [name for name, one in zip(names, chosen) if one]
+    return f"{len(found):,} series ({listed(found, 3)})"
+
+
+def some_series(table: Table, chosen: np.ndarray) -> Table:
+    """The table with the chosen series (series,) alone."""
+    lengths = np.diff(table.bounds)
+    return dataclasses.replace(
+        table,
+        values=table.values[np.repeat(chosen, lengths)],
+        names=tuple(name for name, one in zip(table.names, chosen) if one),
+        bounds=np.concatenate([[0], np.cumsum(lengths[chosen])]),
+        starts=table.starts[chosen],
+        statics=table.statics[chosen],
     )
 
 

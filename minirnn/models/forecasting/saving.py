@@ -253,7 +253,7 @@ def _recent(model, arrays, description) -> series.Series:
         and (last == bounds[1:] - 1 - model.horizon_).all()
     )
     least = max(base.encoder.reference.least for base in model.fitted_.bases)
-    if not whole or (last - bounds[:-1] + 1 < least).any():
+    if not whole or (last - bounds[:-1] + 1 < least).all():
         raise ValueError("recent rows do not fit the series")
     if not description["counted"]:
         times = times.astype("datetime64[us]")
