@@ -5,12 +5,10 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
-import parity
-from forecasters import QUICK, daily, long_form, quick, with_network
+from forecasters import daily, long_form, quick, with_network
 
 import minirnn
 from minirnn.models.forecaster import ParameterError
-from minirnn.readable.optimizers import tree_leaves
 
 SHOPS = {"target": "y", "past": ["temperature"], "future": ["plan"], "static": ["area", "kind"], "series": "shop"}
 FEWER = (52, 44, 40)  # rows of the shops
@@ -64,20 +62,6 @@ def test_every_network_of_many_series_is_kept_as_it_is(name, tmp_path):
     # The network does something: without it the forecast is another one.
     loaded.fitted_ = dataclasses.replace(loaded.fitted_, share=0.0)
     assert not np.allclose(loaded.predict()["mean"], forecast["mean"], rtol=1e-4)
-
-
-def test_the_two_halves_train_the_same_network():
-    """The first updates of a whole fit, both halves from the same seed: weights and forecasts."""
-    frame, options = long_form(FEWER), {"max_epochs": 3, "dropout": 0.2}
-    models = [with_network(quick(backend=half, **options).fit(frame, **SHOPS)) for half in ("readable", "fast")]
-    assert models[0].choices_ == models[1].choices_
-    assert models[0].history_.best == models[1].history_.best
-    for name in ("loss", "validation"):
-        np.testing.assert_allclose(*(getattr(model.history_, name) for model in models), rtol=1e-5)
-    for ours, theirs in zip(*(tree_leaves(model.fitted_.members) for model in models)):
-        assert parity.relative_error(theirs, ours) < 1e-5
-    means = [model.predict()["mean"] for model in models]
-    np.testing.assert_allclose(means[1], means[0], rtol=1e-5)
 
 
 def test_series_start_and_end_where_they_do():
@@ -258,11 +242,10 @@ def test_clipped_outliers_are_clipped_wherever_rows_are_read(tmp_path):
     plain, clipped = (quick(clip_outliers=clip).fit(frame, target="y", future=["plan"]) for clip in (False, True))
     assert any("outlier" in note for note in plain.notes_)
     assert any("clipped" in note for note in clipped.notes_), clipped.notes_
-    assert plain.predict()["mean"].max() > 1000
+    assert plain.predict()["mean"].max() > 150
     forecast = kept(clipped, tmp_path).predict()
-    assert forecast["mean"].max() < 200
+    assert forecast["mean"].max() < 120
     pd.testing.assert_frame_equal(clipped.predict(frame), forecast, check_freq=False, check_exact=True)
     result = clipped.evaluate()
     assert result.actual.max() > 1e5  # what came is what came
     assert np.abs(result.forecasts["gru"]).max() < 1000
-    assert QUICK["reference"] == "last"

@@ -56,7 +56,7 @@ def changed_from(frame, row, columns=("y", "temperature", "plan")):
 
 
 def test_test_rows_leave_no_trace_in_anything_learned(fitted, frame):
-    other = quick(**AUTO).fit(changed_from(frame, VALIDATION), **ROLES)
+    other = with_network(quick(**AUTO).fit(changed_from(frame, VALIDATION), **ROLES))
     assert arrays_of(other, *LEARNED) == arrays_of(fitted, *LEARNED)
     assert weights_of(other) == weights_of(fitted)
     assert other.choices_ == fitted.choices_

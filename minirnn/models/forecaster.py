@@ -261,7 +261,9 @@ class Forecaster:
         self.devices_ = 1 if mesh is None else mesh.size
         short = self.recent_.known < self.least_
         if short.any():
-            left_out += (f"{frames.some_names(self.fitted_.names, short)} cannot be forecast: fewer than {self.least_} rows.",)
+            left_out += (
+                f"{frames.some_names(self.fitted_.names, short)} cannot be forecast: fewer than {self.least_} rows.",
+            )
         self.notes_ = (*left_out, *notes, *self.history_.notes)
         return self
 

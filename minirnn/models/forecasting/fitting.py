@@ -157,6 +157,8 @@ def fit_bases(job: Job, choices: tuple[Choice, ...], stop: np.ndarray) -> tuple[
 
 def start_members(job: Job, description: Forecast, input_size: int, ahead_size: int, errors: np.ndarray) -> list[Any]:
     """Fresh members whose heads begin at zero: they add nothing, and spread as the errors of the bases do."""
+    # Of an even number no quantile lies on an error, where rounding would decide which way it is drawn.
+    errors = errors[: len(errors) // 2 * 2]
     quantiles = np.quantile(errors, QUANTILES) if len(errors) else intervals.normal_scores(QUANTILES)
     steps = np.maximum(np.diff(quantiles), 1e-3)
     first = {

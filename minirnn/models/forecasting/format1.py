@@ -81,6 +81,7 @@ def upgraded(
         "horizon": N,
         "season": calendar.season_length(description["frequency"]),
         "imputer": {"methods": ["last"] * C, "season": 1},
+        "outliers": None,
         "masked": [],
         "plan": plan,
         "bases": [{"plan": plan, "weight": 1.0, "penalties": [penalty]}],

@@ -175,7 +175,7 @@ def _fitted(model, arrays, description) -> Fitted:
     ahead = tuple(model.columns_.index(name) for name in model.roles_.future)
 
     def encoder(name: str, about: dict[str, Any]) -> Encoder:
-        plan = Plan(**{**about, "harmonics": tuple(about["harmonics"])})
+        plan = _plan(about)
         bare = Encoder(
             plan,
             model.window_,
@@ -208,6 +208,7 @@ def _fitted(model, arrays, description) -> Fitted:
         bases.append(Base(each, tuple(ridges), float(about["weight"])))
     if not bases:
         raise ValueError("there is no base")
+    _check_sizes(params, arrays)
     network = fitting.describe(params, steps, C)
     inputs = sum(map(len, own.channels().values()))
     features = 0 if params["strategy"] != "seq2seq" and params["segment"] is None else len(own.names) + len(ahead)
@@ -228,6 +229,24 @@ def _fitted(model, arrays, description) -> Fitted:
     names = tuple(map(str, description["names"]))
     outliers = _outliers(arrays, description["outliers"], (S, columns))
     return Fitted(own, tuple(bases), network, members, scale, share, Calibration(scores), names, recursion, outliers)
+
+
+def _plan(about: dict[str, Any]) -> Plan:
+    plan = Plan(**{**about, "harmonics": tuple(about["harmonics"])})
+    shares, counts = (plan.alpha, plan.gamma), (plan.season, plan.seasons, *plan.harmonics)
+    whole = all(type(n) is int and 0 <= n < 10**6 for n in counts) and min(plan.season, plan.seasons) > 0
+    if not whole or not all(isinstance(share, float | int) and 0 <= share <= 1 for share in shares):
+        raise ValueError(f"not a plan: {plan}")
+    return plan
+
+
+def _check_sizes(params: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+    """Refuses sizes that the arrays are too small for, before anything of these sizes is made."""
+    held = sum(array.size for name, array in arrays.items() if name.startswith("members."))
+    H = params["hidden_size"]
+    least = H * max(H, params["convolution"] or 0, params["segment"] or 0)  # Wh, or what reads several rows at once
+    if params["ensemble"] * params["num_layers"] * least > held:
+        raise ValueError("the members are smaller than the network of these parameters")
 
 
 def _outliers(arrays, about: dict[str, Any] | None, shape: tuple[int, int]) -> Outliers | None:
