@@ -37,6 +37,8 @@ from minirnn.params import (
 
 MOST_VALIDATION = 4000  # windows that are judged after every epoch
 MOST_TRAINING = 16_384  # windows that a member sees in an epoch
+# Neighbouring windows differ by a row: of more than these, evenly spaced ones say as much.
+MOST_LINEAR, MOST_WINDOWS = 30_000, 100_000
 KEPT_BYTES = 1 << 28  # of windows that are cut out beforehand
 CAUTION = 2.0  # standard errors by which the network's gain has to exceed none
 MOST_RECURSIVE = 500  # validation windows from which forecasts are fed back
@@ -147,6 +149,7 @@ def fit_bases(job: Job, choices: tuple[Choice, ...], stop: np.ndarray) -> tuple[
         encoder = job.encoder(choice.plan, job.parts.train)
         prepared = encoder.prepare(job.series)
         origins = job.series.origins(encoder.reference.least, job.parts.first, stop, job.horizon)
+        origins = _some(origins, MOST_LINEAR)
         ridges = []
         for c in range(job.targets):
             solve, largest = Ridge.path(choosing.linear_windows(encoder, prepared, c), origins)
@@ -198,7 +201,8 @@ def fit(
 
     least = max(base.encoder.reference.least for base in bases)
     origins = {name: job.series.origins(least, *parts.of(name), job.horizon) for name in ("train", "validation")}
-    origins["validation"] = _some(origins["validation"], MOST_VALIDATION)
+    for name, most in (("train", MOST_WINDOWS), ("validation", MOST_VALIDATION)):
+        origins[name] = _some(origins[name], most)
     left, known = _left_over(bases, rows, origins["train"])
     count = np.maximum(known.sum(axis=0), 1)
     scale = np.sqrt(np.where(known, left**2, 0.0).sum(axis=0) / count)
