@@ -40,7 +40,10 @@ def add_parser(subparsers) -> None:
     )
     parser.add_argument("model", metavar="MODEL", help="a saved model (.safetensors)")
     parser.add_argument(
-        "data", nargs="?", metavar="FILE", help="rows to start from: CSV (also .csv.gz) or parquet (default: the model's)"
+        "data",
+        nargs="?",
+        metavar="FILE",
+        help="rows to start from: CSV (also .csv.gz) or parquet (default: the model's)",
     )
     parser.add_argument(
         "--date-column", metavar="COLUMN", help="the times in FILE (default: as in the training, or found)"

@@ -26,7 +26,9 @@ def heading(source: str, table: Table) -> list[str]:
     roles = table.roles
     targets = ", ".join(f"{name}{in_unit(table.units.get(name))}" for name in roles.target)
     read = [f"{', '.join(names)}" for names in (roles.past,) if names]
-    read += [f"{', '.join(names)} ({word})" for names, word in ((roles.future, "ahead"), (roles.static, "of each")) if names]
+    read += [
+        f"{', '.join(names)} ({word})" for names, word in ((roles.future, "ahead"), (roles.static, "of each")) if names
+    ]
     lines = [f"data        {source}", f"target      {targets}" + (f"; also read: {', '.join(read)}" if read else "")]
     if table.series > 1:
         lines.append(f"series      {table.series:,} by {table.series_column}: {listed(table.names, 5)}")
@@ -35,6 +37,7 @@ def heading(source: str, table: Table) -> list[str]:
 
 def decided(model: Forecaster, evaluation: Backtest | None) -> list[str]:
     """The parts of the rows, what was chosen, and what the network is."""
+    from minirnn.data.words import count
     from minirnn.models.wording import title
 
     lines = []
@@ -47,8 +50,8 @@ def decided(model: Forecaster, evaluation: Backtest | None) -> list[str]:
     about = model.fitted_params_
     lines.append(
         f"network     {title(about['cell'])}, {about['hidden_size']} units, window {model.window_}, horizon "
-        f"{model.horizon_}; {about['ensemble']} members; {model.history_.epochs} epochs; counts for "
-        f"{100 * model.fitted_.share:.0f} % of what it says"
+        f"{model.horizon_}; {count(about['ensemble'], 'member')}; {count(model.history_.epochs, 'epoch')}; the validation "
+        f"rows let {100 * model.fitted_.share:.0f} % of it count"
     )
     return lines
 
@@ -84,7 +87,11 @@ def errors(evaluation: Backtest) -> list[str]:
     origins = f"from {len(evaluation.origins):,} origins"
     table = evaluation.table[list(SINGLE if evaluation.single else SEVERAL)]
     table = table.rename(index=_titles(evaluation))
-    return [f"errors on the test rows, {steps}, {origins}{over}{in_unit(unit)}", *aligned(table), *_intervals(evaluation)]
+    return [
+        f"errors on the test rows, {steps}, {origins}{over}{in_unit(unit)}",
+        *aligned(table),
+        *_intervals(evaluation),
+    ]
 
 
 def _titles(evaluation: Backtest) -> dict[str, str]:
@@ -111,13 +118,16 @@ def by_horizon(evaluation: Backtest) -> list[str]:
 
 
 def aligned(table: pd.DataFrame, together: bool = False) -> list[str]:
-    """A frame as text; every column (or all ``together``) with as many digits as its smallest number needs."""
+    """A frame as text; every column (or all ``together``) with as many digits as its smallest number needs.
+
+    Forecasts that are all but perfect would need more than anyone wants to read: a hundredth of the usual is enough.
+    """
     from minirnn.models.wording import digits_for, in_digits
 
     def digits(values) -> int:
         positive = np.asarray(values, float)
         positive = positive[np.isfinite(positive) & (positive > 0)]
-        return digits_for(float(positive.min())) if len(positive) else 3
+        return digits_for(max(float(positive.min()), float(np.median(positive)) / 100)) if len(positive) else 3
 
     columns = [["", *map(str, table.index)]]
     for name, values in table.items():
@@ -131,7 +141,9 @@ def aligned(table: pd.DataFrame, together: bool = False) -> list[str]:
     return lines
 
 
-def forecast(frame: pd.DataFrame, units: dict[str, str], targets: Sequence[str], error: float | None = None) -> list[str]:
+def forecast(
+    frame: pd.DataFrame, units: dict[str, str], targets: Sequence[str], error: float | None = None
+) -> list[str]:
     """The forecast; of many series the first ones."""
     from minirnn.models.wording import digits_for
 
@@ -162,7 +174,10 @@ def _rows(frame: pd.DataFrame, digits: int | None) -> list[str]:
         digits = digits_for(usual / 4, 3)
     head = ["", *(name.replace("_", " ") for name in frame.columns)]
     head = [f"{word} %" if word[-1:].isdigit() else word for word in head]
-    cells = [head, *([time, *(in_digits(v, digits) for v in row)] for time, row in zip(times(frame.index), frame.to_numpy()))]
+    cells = [
+        head,
+        *([time, *(in_digits(v, digits) for v in row)] for time, row in zip(times(frame.index), frame.to_numpy())),
+    ]
     widths_ = [max(map(len, column)) for column in zip(*cells)]
     return [
         "  " + "  ".join(f"{cell:<{w}}" if k == 0 else f"{cell:>{w}}" for k, (cell, w) in enumerate(zip(row, widths_)))
