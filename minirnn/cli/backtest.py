@@ -101,12 +101,13 @@ def _time(text: str | None):
 
     if text is None:
         return None
+    wrong = UsageError(f"--start: expected a time without zone, like 2024-01-31 or 2024-01-31T06:00, got {text!r}")
     try:
         time = pd.Timestamp(text)
     except (ValueError, TypeError, OverflowError):
-        time = pd.NaT
-    if not isinstance(time, pd.Timestamp) or time.tzinfo is not None:
-        raise UsageError(f"--start: expected a time without zone, like 2024-01-31 or 2024-01-31T06:00, got {text!r}")
+        raise wrong from None
+    if pd.isna(time) or time.tzinfo is not None:
+        raise wrong
     return time
 
 

@@ -126,7 +126,7 @@ def _with_file(error: ValueError, name: str | None) -> ValueError:
 
 def _csv(frame: pd.DataFrame) -> str:
     text = io.StringIO()
-    frame.to_csv(text, index_label=frame.index.name or "time", lineterminator="\n")
+    frame.to_csv(text, index_label=str(frame.index.name or "time"), lineterminator="\n")
     return text.getvalue()
 
 

@@ -50,8 +50,8 @@ def decided(model: Forecaster, evaluation: Backtest | None) -> list[str]:
     about = model.fitted_params_
     lines.append(
         f"network     {title(about['cell'])}, {about['hidden_size']} units, window {model.window_}, horizon "
-        f"{model.horizon_}; {count(about['ensemble'], 'member')}; {count(model.history_.epochs, 'epoch')}; the validation "
-        f"rows let {100 * model.fitted_.share:.0f} % of it count"
+        f"{model.horizon_}; {count(about['ensemble'], 'member')}; {count(model.history_.epochs, 'epoch')}; the "
+        f"validation rows let {100 * model.fitted_.share:.0f} % of it count"
     )
     return lines
 

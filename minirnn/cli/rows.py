@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from minirnn.cli import UsageError
 
@@ -41,7 +41,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(
         "columns", 'Several names: with commas between them ("a name, with a comma" in quotes), or the option again.'
     )
-    several = {"type": names, "action": "extend", "metavar": "COLUMNS"}
+    several: dict[str, Any] = {"type": names, "action": "extend", "metavar": "COLUMNS"}
     group.add_argument("--target", **several, help="to forecast (default: the last column of numbers)")
     group.add_argument("--past", **several, help="known up to now (default: all other columns of numbers; '' for none)")
     group.add_argument("--future", **several, help="known ahead: plans, holidays, forecasts of others (default: none)")

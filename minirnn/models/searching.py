@@ -163,8 +163,8 @@ class Search:
                 "validation rows) does without its network: choose by something else than its parameters."
             )
         return (
-            f"The best of {len(self.trials)} trainings has {self.metric} {best.error:.4g}{than} on the validation rows, "
-            "which chose it: only the test rows, which no search has seen, say what it is worth."
+            f"The best of {len(self.trials)} trainings has {self.metric} {best.error:.4g}{than} on the validation "
+            "rows, which chose it: only the test rows, which no search has seen, say what it is worth."
         )
 
 
