@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import statistics
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -113,7 +113,8 @@ def by_horizon(evaluation: Backtest) -> list[str]:
         [_titles(evaluation)[name] for name in evaluation.table.index]
     ]
     if table.shape[1] > FEW_STEPS:
-        table = table.iloc[:, np.unique(np.linspace(0, table.shape[1] - 1, FEW_STEPS).round().astype(int))]
+        last = table.shape[1] - 1
+        table = table.iloc[:, [round(k * last / (FEW_STEPS - 1)) for k in range(FEW_STEPS)]]
     return [f"{evaluation.ranked_by} by steps ahead", *aligned(table, together=True)]
 
 
@@ -124,14 +125,14 @@ def aligned(table: pd.DataFrame, together: bool = False) -> list[str]:
     """
     from minirnn.models.wording import digits_for, in_digits
 
-    def digits(values) -> int:
-        positive = np.asarray(values, float)
-        positive = positive[np.isfinite(positive) & (positive > 0)]
-        return digits_for(max(float(positive.min()), float(np.median(positive)) / 100)) if len(positive) else 3
+    def digits(values: Iterable[float]) -> int:
+        positive = [value for value in values if 0 < value < math.inf]
+        return digits_for(max(min(positive), statistics.median(positive) / 100)) if positive else 3
 
+    shared = digits(value for _, values in table.items() for value in values)
     columns = [["", *map(str, table.index)]]
     for name, values in table.items():
-        places = digits(table.to_numpy() if together else values)
+        places = shared if together else digits(values)
         columns.append([str(name), *("-" if value != value else in_digits(value, places) for value in values)])
     widths = [max(map(len, column)) for column in columns]
     lines = []
@@ -169,8 +170,8 @@ def _rows(frame: pd.DataFrame, digits: int | None) -> list[str]:
     from minirnn.models.wording import digits_for, in_digits
 
     if digits is None:
-        widths = frame.filter(like="upper").to_numpy() - frame.filter(like="lower").to_numpy()
-        usual = float(np.median(widths)) if widths.size else float(frame["mean"].abs().median())
+        ends = [frame[name] for name in frame.columns if name != "mean"]  # lower, upper, lower, upper, ...
+        usual = float((ends[1] - ends[0]).median()) if ends else float(frame["mean"].abs().median())
         digits = digits_for(usual / 4, 3)
     head = ["", *(name.replace("_", " ") for name in frame.columns)]
     head = [f"{word} %" if word[-1:].isdigit() else word for word in head]
