@@ -90,7 +90,18 @@ def test_the_forecast_is_printed_with_its_intervals(week):
 
 def test_several_targets_and_series_print_a_summary(tmp_path):
     path = written(tmp_path, panel(towns=("north", "south", "north", "west")), "shops.csv.gz")
-    roles = ["--series", "shop", "--target", "sales,returns", "--future", "plan", "--static", "town", "--static", "size"]
+    roles = [
+        "--series",
+        "shop",
+        "--target",
+        "sales,returns",
+        "--future",
+        "plan",
+        "--static",
+        "town",
+        "--static",
+        "size",
+    ]
     ended = run("forecast", path, *roles, *QUICK, "--window", 14, "--out", tmp_path / "out")
     assert ended.status == 0, ended.err
     for line in (
@@ -226,7 +237,9 @@ def test_the_same_seed_gives_the_same_bytes(week, tmp_path):
 
 
 def test_both_backends_print_the_same_table(week):
-    tables = [json.loads(run("forecast", week, "--json", "--quiet", *QUICK, "--backend", b).out) for b in ("fast", "readable")]
+    tables = [
+        json.loads(run("forecast", week, "--json", "--quiet", *QUICK, "--backend", b).out) for b in ("fast", "readable")
+    ]
     for metric in METRICS:
         assert tables[0]["test"]["gru"][metric] == pytest.approx(tables[1]["test"]["gru"][metric], rel=1e-3)
 

@@ -102,7 +102,9 @@ def bad_models(folder):
     arrays, about = contents(folder / "week.safetensors")
     huge = about["parameters"] | {"hidden_size": 10**6}
     changed(folder / "week.safetensors", folder / "huge.safetensors", {"parameters": huge})
-    save_file({n: a for n, a in arrays.items() if n != "scale"}, folder / "less.safetensors", {"minirnn": json.dumps(about)})
+    save_file(
+        {n: a for n, a in arrays.items() if n != "scale"}, folder / "less.safetensors", {"minirnn": json.dumps(about)}
+    )
     arrays["scale"] = np.full_like(arrays["scale"], np.nan)
     save_file(arrays, folder / "nan.safetensors", {"minirnn": json.dumps(about)})
 
@@ -174,7 +176,10 @@ BAD = [
     ("forecast week.csv --segment 5 --strategy seq2seq", "segment needs strategy='direct'"),
     ("forecast week.csv --segment 5 --layers 2", "segment has one layer of its own"),
     ("forecast week.csv --strategy seq2seq --bidirectional", "cannot be bidirectional"),
-    ("forecast week.csv --levels 80,95", "levels are shares of the truth that intervals cover, between 0 and 1; got 80"),
+    (
+        "forecast week.csv --levels 80,95",
+        "levels are shares of the truth that intervals cover, between 0 and 1; got 80",
+    ),
     ("forecast week.csv --levels most", "argument --levels: expected shares of the truth with commas between them"),
     ("forecast week.csv --test-fraction 0", "there is no test part"),
     ("forecast week.csv --backend readable --devices 2", "--devices needs --backend fast"),
@@ -221,7 +226,10 @@ BAD = [
     ("predict week.safetensors --date-column date", "--date-column belongs to a file of rows, and none was given"),
     ("predict shops.safetensors noplan.csv", "noplan.csv: there is no future column 'plan'"),
     ("predict shops.safetensors notown.csv", "notown.csv: there is no static column 'town'"),
-    ("predict shops.safetensors huge.csv", "huge.csv: the static column 'size' held numbers in the training and now holds texts"),
+    (
+        "predict shops.safetensors huge.csv",
+        "huge.csv: the static column 'size' held numbers in the training and now holds texts",
+    ),
     ("predict shops.safetensors noshop.csv", "noshop.csv: there is no series column 'shop'"),
     # backtests
     ("backtest week.csv --start soon", "--start: expected a time without zone"),

@@ -63,7 +63,9 @@ def test_predict_from_new_rows_starts_after_their_last(week, tmp_path):
     assert frame.index[0] == pd.Timestamp(rows["date"][149]) + pd.Timedelta(days=1)
     assert "holds the times" in ended.err
     # The whole file gives another forecast than its last rows only if they were cut within what a forecast reads.
-    longer = run("predict", week / "model.safetensors", written(tmp_path, rows.iloc[:150], "long.csv"), "--levels", "0.5,0.9")
+    longer = run(
+        "predict", week / "model.safetensors", written(tmp_path, rows.iloc[:150], "long.csv"), "--levels", "0.5,0.9"
+    )
     np.testing.assert_allclose(frame, frame_of(longer.out, tmp_path), rtol=1e-9)
 
 
@@ -95,7 +97,9 @@ def test_predict_writes_a_file_whole_and_prints_nothing(week, tmp_path):
 
 
 def test_predict_in_either_half_is_the_same(week, tmp_path):
-    halves = [frame_of(run("predict", week / "model.safetensors", "--backend", b).out, tmp_path) for b in ("fast", "readable")]
+    halves = [
+        frame_of(run("predict", week / "model.safetensors", "--backend", b).out, tmp_path) for b in ("fast", "readable")
+    ]
     np.testing.assert_allclose(*halves, rtol=1e-5)
 
 

@@ -1,8 +1,10 @@
 """The search: what it tries, by what it judges, how it goes on."""
 
 import csv
+import dataclasses
 import json
 import re
+import shlex
 
 import numpy as np
 import pandas as pd
@@ -25,6 +27,12 @@ def frame(y=None):
 @pytest.fixture(scope="module")
 def found():
     return searching.search(frame(), budget=None, trials=16, **GIVEN)
+
+
+def bases_of(job, fitted, choices):
+    """Fitted on the training rows alone."""
+    one = dataclasses.replace(job, horizon=1) if fitted.encoder.horizon == 1 else job
+    return fitting.fit_bases(one, choices, job.parts.train)
 
 
 def bare(search):
@@ -66,16 +74,15 @@ def test_going_on_longer_is_as_if_it_had_not_stopped(found):
     assert searching._error(job, fitted, choices) == last.error
 
 
-def test_the_error_is_the_mean_absolute_error_on_the_validation_rows():
+@pytest.mark.parametrize("strategy", ["direct", "recursive"])
+def test_the_error_is_the_mean_absolute_error_on_the_validation_rows(strategy):
     """Judged by hand: bases fitted on the training rows, and the forecast at every origin."""
     rows = frame()
-    model = minirnn.Forecaster(**GIVEN)
+    model = minirnn.Forecaster(**GIVEN, strategy=strategy)
     table = model._table(rows, None, None, None, None, None)
     job, _ = model._job(table)
     fitted, _, choices = fitting.fit(job)
-    import dataclasses
-
-    fitted = dataclasses.replace(fitted, bases=fitting.fit_bases(job, choices, job.parts.train))
+    fitted = dataclasses.replace(fitted, bases=bases_of(job, fitted, choices))
     y, errors = rows["y"].to_numpy(), []
     train, stop = int(job.parts.train[0]), int(job.parts.validation[0])
     assert (train, stop) == (72, 90)
@@ -155,14 +162,14 @@ def test_a_search_that_is_killed_goes_on_to_the_same_trials(found, tmp_path):
 
 
 def test_an_interruption_keeps_what_there_is(monkeypatch, tmp_path, found):
-    fit, calls = fitting.fit, iter(range(20))
+    run_trial = searching._Bench.run
 
-    def third_is_interrupted(*args, **kwargs):
-        if next(calls) == 2:
+    def third_is_interrupted(bench, trial, *rest):
+        if trial == 3:
             raise KeyboardInterrupt
-        return fit(*args, **kwargs)
+        return run_trial(bench, trial, *rest)
 
-    monkeypatch.setattr(fitting, "fit", third_is_interrupted)
+    monkeypatch.setattr(searching._Bench, "run", third_is_interrupted)
     path = written(tmp_path, daily(120, y=sine(120)))
     options = [f"--{n.replace('_', '-')}={v}" for n, v in GIVEN.items()]
     ended = run("search", path, *options, "--trials", 11, "--out", tmp_path / "trials.csv")
@@ -178,14 +185,14 @@ def test_an_interruption_keeps_what_there_is(monkeypatch, tmp_path, found):
 def test_a_training_that_diverges_is_said_and_the_search_goes_on(monkeypatch):
     from minirnn.models.training import TrainingError
 
-    fit, calls = fitting.fit, iter(range(20))
+    error_of, calls = searching._error, iter(range(20))
 
-    def second_diverges(*args, **kwargs):
-        if next(calls) == 1:
+    def second_diverges(*args):
+        if next(calls) == 2:  # each has two errors
             raise TrainingError("training diverged in epoch 1")
-        return fit(*args, **kwargs)
+        return error_of(*args)
 
-    monkeypatch.setattr(fitting, "fit", second_diverges)
+    monkeypatch.setattr(searching, "_error", second_diverges)
     found = searching.search(frame(), budget=None, trials=3, **GIVEN)
     assert (found.trials[1].error, found.trials[1].problem) == (None, "training diverged in epoch 1")
     assert found.trials[2].error is not None
@@ -207,8 +214,6 @@ def test_the_line_that_is_printed_runs(tmp_path, monkeypatch):
     assert ended.status == 0, ended.err
     assert ended.err.count("\n") == 15
     assert re.search(r"15 trainings, the longest and best first; MAE on the validation rows", ended.out)
-    import shlex
-
     words = shlex.split(ended.out.splitlines()[-1])
     assert words[:3] == ["minirnn", "forecast", str(path)]
     again = run(*words[1:], "--json")

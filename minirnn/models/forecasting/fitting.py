@@ -183,7 +183,7 @@ def fit(
     them. In the end the bases are fitted on both.
     """
     if job.settings["strategy"] == "recursive" and job.horizon > 1:
-        return _recursive(job, mesh, checkpoint, resume, optimizer, progress)
+        return _recursive(job, choices, mesh, checkpoint, resume, optimizer, progress)
     settings, parts = job.settings, job.parts
     choices = chosen(job) if choices is None else choices
     bases = fit_bases(job, choices, parts.train)
@@ -235,11 +235,17 @@ def fit(
     return dataclasses.replace(fitted, bases=fit_bases(job, choices, parts.validation)), history, choices
 
 
-def _recursive(job: Job, mesh, checkpoint, resume, optimizer, progress):
+def _recursive(job: Job, choices, mesh, checkpoint, resume, optimizer, progress):
     """A model of one step, whose intervals are calibrated on forecasts that were fed back."""
     one = dataclasses.replace(job, horizon=1)
     fitted, history, choices = fit(
-        one, mesh=mesh, checkpoint=checkpoint, resume=resume, optimizer=optimizer, progress=progress
+        one,
+        choices=choices,
+        mesh=mesh,
+        checkpoint=checkpoint,
+        resume=resume,
+        optimizer=optimizer,
+        progress=progress,
     )
     rows, backend = fitted.prepare(job.series), job.settings["backend"]
     # Judged with bases that have not seen the validation rows.
