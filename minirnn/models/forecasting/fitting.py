@@ -180,17 +180,17 @@ def start_members(job: Job, description: Forecast, input_size: int, ahead_size: 
 
 
 def fit(
-    job: Job, *, mesh=None, checkpoint=None, resume=False, optimizer=None, progress=False
+    job: Job, *, choices=None, mesh=None, checkpoint=None, resume=False, optimizer=None, progress=False
 ) -> tuple[Fitted, History, tuple[Choice, ...]]:
-    """Fits everything; the test rows are not looked at.
+    """Fits everything, or what follows from these ``choices``; the test rows are not looked at.
 
     The network learns what bases that have seen the training rows leave over, and is judged on the validation rows with
     them. In the end the bases are fitted on both.
     """
     if job.settings["strategy"] == "recursive" and job.horizon > 1:
-        return _recursive(job, mesh, checkpoint, resume, optimizer, progress)
+        return _recursive(job, choices, mesh, checkpoint, resume, optimizer, progress)
     settings, parts = job.settings, job.parts
-    choices = chosen(job)
+    choices = chosen(job) if choices is None else choices
     bases = fit_bases(job, choices, parts.train)
     # The network reads no level: where levels drift it would be asked about ones that it has never seen.
     encoder = job.encoder(dataclasses.replace(choices[0].plan, revert=False), parts.train)
@@ -241,11 +241,17 @@ def fit(
     return fitted, history, choices
 
 
-def _recursive(job: Job, mesh, checkpoint, resume, optimizer, progress):
+def _recursive(job: Job, choices, mesh, checkpoint, resume, optimizer, progress):
     """A model of one step, whose intervals are calibrated on forecasts that were fed back."""
     one = dataclasses.replace(job, horizon=1)
     fitted, history, choices = fit(
-        one, mesh=mesh, checkpoint=checkpoint, resume=resume, optimizer=optimizer, progress=progress
+        one,
+        choices=choices,
+        mesh=mesh,
+        checkpoint=checkpoint,
+        resume=resume,
+        optimizer=optimizer,
+        progress=progress,
     )
     rows, backend = fitted.prepare(job.series), job.settings["backend"]
     # Judged with bases that have not seen the validation rows.
