@@ -1,0 +1,247 @@
+"""The second half of the report: what explains the forecast, what was decided, the model, and how to repeat it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from minirnn._version import __version__
+from minirnn.inspect.charts import Band, Line, chart
+from minirnn.inspect.markup import digits_of, name, number, numbers, pairs, paragraph, section, shortened, table, text
+from minirnn.inspect.subject import Subject
+
+MOST = 15  # rows of a table of the explanation
+NOTES = 40
+
+# What the parameters of a model are called; those that are not here are called by their names.
+CALLED = {
+    "cell": "cell",
+    "hidden_size": "hidden size H",
+    "num_layers": "layers",
+    "window": "window (rows)",
+    "horizon": "horizon (rows)",
+    "season": "season (rows)",
+    "ensemble": "members",
+    "network_share": "share of the network",
+    "epochs": "epochs run",
+    "best_epochs": "best epoch of each member",
+    "ended": "training ended by",
+}
+# These say how the training went or stand elsewhere in the report.
+ELSEWHERE = {"version", "without_network", "network_adds", "devices", "seed", "backend", "progress"}
+
+
+# ---------------------------------------------------------------- explanation
+
+
+def explained(subject: Subject, identity: str, title: str) -> str:
+    """Importance, gates, attributions and neighbours, each with its sentence; empty where there is no explanation."""
+    held = subject.explanation
+    if held is None:
+        return ""
+    told = getattr(held, "sentences", None) or {}
+    parts = []
+    heads = {
+        "importance": "Which columns matter",
+        "attributions": "What the forecast rests on",
+        "gates": "What the gates do",
+        "neighbours": "When it looked like this before",
+    }
+    for key, head in heads.items():
+        frame, sentence = getattr(held, key, None), told.get(key, "")
+        drawn = _shown(key, frame, subject) if frame is not None and len(frame) else ""
+        if drawn or sentence:
+            parts += [f"<h3>{head}</h3>", paragraph(text(sentence)), drawn]
+    return section(identity, title, *parts)
+
+
+def _shown(key: str, frame, subject: Subject) -> str:
+    if key == "importance":
+        return _bars(frame, subject)
+    if key == "attributions":
+        return _attributions(frame)
+    return _frame(frame, {"gates": "Gates", "neighbours": "Nearest windows of the training"}[key])
+
+
+def _frame(frame, label: str) -> str:
+    """The first rows of a frame as a table; numbers keep four digits."""
+    part = frame.iloc[:MOST]
+    columns = []
+    for column in part:
+        values = part[column]
+        if values.dtype.kind in "fiu":
+            columns.append([cell for (cell,) in numbers([values])])
+        else:
+            columns.append([name(value, 40) for value in values])
+    index = [name(" · ".join(map(str, each)) if isinstance(each, tuple) else each, 40) for each in part.index]
+    head = [text(" · ".join(str(each) for each in frame.index.names if each is not None)), *(name(c, 40) for c in part)]
+    return table(head, [[first, *cells] for first, *cells in zip(index, *columns)], label=label)
+
+
+def _bars(frame, subject: Subject) -> str:
+    """Importance as bars: the first column of numbers, the largest first, with the second as its spread."""
+    kinds = [column for column in frame if frame[column].dtype.kind in "fiu"]
+    if not kinds:
+        return _frame(frame, "Importance")
+    ranked = frame.sort_values(kinds[0], ascending=False, kind="stable").iloc[:MOST]
+    values = ranked[kinds[0]].to_numpy(float)
+    top = float(np.nanmax(np.abs(values))) or 1.0
+    digits = digits_of([top], 3)
+    rows = []
+    for place, (key, row) in enumerate(ranked.iterrows()):
+        other = [str(row[column]) for column in ranked if column not in kinds]
+        called = " · ".join([*(map(str, key) if isinstance(key, tuple) else [str(key)]), *other])
+        length = max(values[place], 0) / top * 100 if math.isfinite(values[place]) else 0
+        spread = f" ± {number(float(row[kinds[1]]), digits)}" if len(kinds) > 1 else ""
+        bar = f'<span class="bar" aria-hidden="true"><i style="width:{length:.1f}%"></i></span>'
+        rows.append([name(called, 50), bar, f"{number(float(values[place]), digits)}{spread}"])
+    unit = f" ({text(subject.unit)})" if subject.unit else ""
+    return table(["Column", "", f"{name(kinds[0], 40)}{unit}"], rows, label="Importance of the columns")
+
+
+def _attributions(frame) -> str:
+    """The columns that the forecast rests on most, over time."""
+    total = frame.abs().sum().sort_values(ascending=False, kind="stable")
+    looks = ("network", "best", "thin other1", "thin other2", "thin other3")
+    lines = [
+        Line(shortened(column, 30), frame.index.to_numpy(), frame[column].to_numpy(float), look)
+        for column, look in zip(total.index, looks)
+    ]
+    lines.append(Line("", frame.index.to_numpy()[[0, -1]], np.zeros(2), "rule"))
+    return chart(
+        lines,
+        alt=f"Attribution over time of the columns {', '.join(shortened(c, 30) for c in total.index[: len(looks)])}.",
+        y_label="what each row adds to the forecast",
+        zero=True,
+        direct=True,
+        height=220,
+    )
+
+
+# ---------------------------------------------------------------- data
+
+
+def data(subject: Subject, identity: str, title: str) -> str:
+    """Roles of the columns, splits with their dates, and the notes."""
+    held, backtest = subject.table, subject.backtest
+    roles = held.roles
+    rows = len(held.values)
+    step = f"one row each {subject.ahead(1)}" if held.frequency else "rows without times"
+    step = step.replace("each 1 ", "each ")
+    items = [("Source", name(subject.source or held.title or "rows handed over", 120))]
+    items.append(("Rows", f"{rows:,}" + (f" of {held.series:,} series" if held.series > 1 else "") + f", {text(step)}"))
+    for word, columns in (
+        ("Forecast", roles.target), ("Known up to now", roles.past), ("Known ahead", roles.future), ("Of the series", roles.static)
+    ):  # fmt: skip
+        if columns:
+            items.append((word, ", ".join(map(name, columns[:20])) + (f" and {len(columns) - 20} more" * (len(columns) > 20))))
+    if held.date_column:
+        items.append(("Times", f"column {name(held.date_column)}, frequency {text(held.frequency)}"))
+    notes = list(dict.fromkeys([*held.notes, *subject.notes, *backtest.notes]))
+    told = "".join(f"<li><bdi>{text(shortened(note, 600))}</bdi></li>" for note in notes[:NOTES])
+    if len(notes) > NOTES:
+        told += f"<li>{len(notes) - NOTES} more notes stand in metrics.json.</li>"
+    listed = f'<ul class="notes">{told}</ul>' if told else paragraph("Nothing had to be repaired or filled.")
+    return section(identity, title, pairs(items), _splits(backtest.splits), "<h3>Found, filled, repaired</h3>", listed)
+
+
+def _splits(splits: dict[str, dict[str, Any]]) -> str:
+    """The parts in time, as a bar and a table."""
+    if not splits:
+        return ""
+    total = sum(part["rows"] for part in splits.values()) or 1
+    bar = "".join(
+        f'<i class="{text(key)}" style="flex-grow:{part["rows"] / total:.4f}"><span>{text(key)}</span></i>'
+        for key, part in splits.items()
+    )
+    use = {"train": "fits the weights", "validation": "stops, chooses, calibrates", "test": "judges, and nothing else"}
+    rows = [
+        [text(key), text(part["start"]), text(part["end"]), f"{part['rows']:,}", f"{part['observed']:,}", use.get(key, "")]
+        for key, part in splits.items()
+    ]
+    head = ["Part", "from", "to", "rows", "with all targets", "what it is for"]
+    return f'<div class="splits" aria-hidden="true">{bar}</div>\n' + table(head, rows, label="Parts of the data")
+
+
+# ---------------------------------------------------------------- model
+
+
+def model(subject: Subject, identity: str, title: str) -> str:
+    """Parameters, and loss and validation by epoch."""
+    about = subject.backtest.model
+    items = []
+    for key, value in about.items():
+        if key in ELSEWHERE or value is None or isinstance(value, bool) and not value:
+            continue
+        called = CALLED.get(key, str(key).replace("_", " "))
+        if isinstance(value, dict):
+            items += [(text(f"{called}: {inner.replace('_', ' ')}"), _value(each)) for inner, each in value.items()]
+        else:
+            items.append((text(called), _value(value)))
+    return section(identity, title, _training(subject), "<h3>Parameters</h3>", f'<div class="many">{pairs(items)}</div>')
+
+
+def _value(value) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return text(f"{value:.6g}")
+    if isinstance(value, (list, tuple)):
+        return text(shortened(", ".join(f"{each:.6g}" if isinstance(each, float) else str(each) for each in value) or "none"))
+    return name(value)
+
+
+def _training(subject: Subject) -> str:
+    history = subject.history
+    if history is None or not len(history.loss):
+        return ""
+    loss, validation = np.asarray(history.loss, float), np.asarray(history.validation, float)  # (epochs, K)
+    epochs = np.arange(1, len(loss) + 1), np.arange(len(validation))
+    best = np.asarray(history.best, int)
+    best = best[best < len(validation)]
+    members = validation.shape[1] if validation.ndim == 2 else 0
+    lines = [
+        Line("validation", epochs[1], validation.mean(axis=1), "network"),
+        Line("training", epochs[0], loss.mean(axis=1), "best"),
+        Line("kept weights", best, validation[best, np.arange(len(best))], "network", dots=True),
+    ]
+    bands = [
+        Band("", epochs[1], validation.min(axis=1), validation.max(axis=1), "level0"),
+        Band("", epochs[0], loss.min(axis=1), loss.max(axis=1), "quiet"),
+    ]
+    spread = f", mean and range of {members} members" if members > 1 else ""
+    return chart(
+        lines,
+        bands,
+        alt=f"Loss by epoch: training and validation over {len(loss)} epochs.",
+        caption=f"Loss by epoch{spread}",
+        y_label="loss of the network (scaled)",
+        x_label="epoch",
+        height=220,
+    )
+
+
+# ---------------------------------------------------------------- repeat
+
+
+def repeat(subject: Subject, identity: str, title: str) -> str:
+    """The command, and what has to be the same."""
+    about = subject.backtest.model
+    typed = f'<pre tabindex="0"><code>{text(subject.command)}</code></pre>' if subject.command else ""
+    items = [("Version of minirnn", text(about.get("version", __version__)))]
+    for key, called in (("seed", "Seed"), ("backend", "Backend"), ("devices", "Devices that trained")):
+        if about.get(key) is not None:
+            items.append((called, text(about[key])))
+    held = subject.table
+    times = [held.times(k) for k in range(min(held.series, 1))]
+    first = f", the first at {text(times[0][0])}" if times and len(times[0]) else ""
+    items.append(("Data", f"{name(subject.source or held.title or 'rows handed over', 120)}: {len(held.values):,} rows{first}"))
+    words = "The same version, seed, data and devices give the same numbers."
+    return section(identity, title, typed, pairs(items), paragraph(words))
+
+
+def footer(subject: Subject) -> str:
+    """The last line of the page."""
+    return f"minirnn {text(subject.backtest.model.get('version', __version__))}"

@@ -1,0 +1,73 @@
+"""``report.html``: one page that says how good a forecast is, and how it came to be. It needs no network and no script."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from minirnn.inspect import judged, made
+from minirnn.inspect.markup import shortened, text
+from minirnn.inspect.subject import Subject
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from minirnn.data.table import Table
+
+CHAPTERS = {
+    "forecast": ("Forecast", judged.forecast),
+    "others": ("Against other forecasts", judged.others),
+    "intervals": ("Can the intervals be trusted?", judged.intervals),
+    "errors": ("Errors over time", judged.residuals),
+    "explanation": ("What moved the forecast", made.explained),
+    "data": ("What was decided about the data", made.data),
+    "model": ("The model and its training", made.model),
+    "repeat": ("How to repeat it", made.repeat),
+}
+
+
+def report_html(
+    *,
+    table: Table,
+    backtest: Any,
+    forecast: pd.DataFrame,
+    history: Any = None,
+    notes: Sequence[str] = (),
+    titles: Mapping[str, str] | None = None,
+    source: str = "",
+    command: str = "",
+    explanation: Any = None,
+) -> str:
+    """The report as the text of an HTML page. Equal arguments give equal pages: it holds no date.
+
+    Args:
+      table: the rows.
+      backtest: the verdict, a :class:`minirnn.models.backtest.Backtest` or what has its attributes.
+      forecast: what ``predict`` gives: the columns ``mean``, ``lower_80``, ..., and ``series`` and ``target`` where
+        there are several.
+      history: of the training, with ``loss``, ``validation`` and ``best``; None leaves its curve out.
+      notes: what was decided, one sentence each; the table's own need not be among them.
+      titles: forecast -> what it is called.
+      source: where the data came from, in words.
+      command: what was typed to get here.
+      explanation: an object with any of the attributes ``importance``, ``gates``, ``attributions`` and ``neighbours``
+        (DataFrames), and ``sentences`` (name of one of them -> a sentence); None leaves the chapter out.
+    """
+    subject = Subject(table, backtest, forecast, history, notes, titles or {}, source, command, explanation)
+    chapters = [(name, title, write(subject, name, title)) for name, (title, write) in CHAPTERS.items()]
+    chapters = [each for each in chapters if each[2]]
+    links = "".join(f'<li><a href="#{name}">{title}</a></li>' for name, title, _ in chapters)
+    title = f"Forecast of {', '.join(shortened(target, 40) for target in backtest.targets[:3])}"
+    title += f" and {len(backtest.targets) - 3} more" if len(backtest.targets) > 3 else ""
+    style = files("minirnn.inspect").joinpath("report.css").read_text(encoding="utf-8")
+    parts = [judged.verdict(subject), f'<nav aria-label="Contents"><ul>{links}</ul></nav>', *(c[2] for c in chapters)]
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="color-scheme" content="light dark">\n'
+        '<link rel="icon" href="data:,">\n'
+        f"<title>{text(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n"
+        + "\n".join(parts)
+        + f"\n</main>\n<footer>{made.footer(subject)}</footer>\n</body>\n</html>\n"
+    )
