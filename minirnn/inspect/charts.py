@@ -108,7 +108,7 @@ def chart(
     legend = _legend(lines, bands, narrow=direct, limit=limit)
     width = max(map(len, y_texts), default=1)
     room = max((len(_label(line)) for line in lines if line.name), default=0)
-    style = f"--h:{height}px;--left:{width + 1}ch;--right:{min(room, 34) + 2 if direct else 1}ch"
+    style = f"--h:{height}px;--left:{width + 1}ch;--right:{min(room, 34) + 5 if direct else 1}ch"
     return (
         f'<figure class="chart{" direct" if direct else ""}">\n'
         + (f"<figcaption>{text(caption)}</figcaption>\n" if caption else "")
@@ -281,7 +281,8 @@ def _ends(lines: Sequence[_Numeric], down, height: int) -> list[str]:
         places[index] = min(places[index], bottom)
         bottom = places[index] - LINE
     return [
-        f'<span class="end {line.look}" style="top:{at:.0f}px">{text(_label(line))}{" ↑" if end < 0 else ""}</span>'
+        f'<span class="end" style="top:{at:.0f}px"><i class="{line.look}"></i>{text(_label(line))}'
+        f"{' ↑' if end < 0 else ''}</span>"
         for at, (end, line) in zip(places, wanted)
     ]
 
@@ -291,9 +292,9 @@ def _legend(lines, bands, narrow: bool, limit: float | None) -> str:
     for line in lines:
         if line.name:
             off = limit is not None and not (line.y <= limit).any() and np.isfinite(line.y).any()
-            kind = "dot" if line.dots else "stroke"
+            kind = "dot " if line.dots else ""
             more = " (off the scale)" if off else ""
-            items.append(f'<li><i class="{kind} {line.look}"></i>{text(_label(line) + more)}</li>')
+            items.append(f'<li><i class="{kind}{line.look}"></i>{text(_label(line) + more)}</li>')
     items += [f'<li><i class="area {band.look}"></i>{text(band.name)}</li>' for band in reversed(bands) if band.name]
     if len(items) < 2:
         return ""

@@ -301,7 +301,9 @@ def _by_target(subject: Subject):
     frame = backtest.by_target
     keys = [backtest.network, backtest.best_naive]
     chosen = list(backtest.targets)
-    skills = {t: 1 - frame.loc[keys[0], t] / frame.loc[keys[1], t] if frame.loc[keys[1], t] > 0 else np.nan for t in chosen}
+    skills = {
+        t: 1 - frame.loc[keys[0], t] / frame.loc[keys[1], t] if frame.loc[keys[1], t] > 0 else np.nan for t in chosen
+    }
     if len(chosen) > TARGETS:
         ranked = sorted(chosen, key=lambda t: -skills[t] if math.isfinite(skills[t]) else math.inf)
         chosen = ranked[: TARGETS // 2] + ranked[-TARGETS // 2 :]
@@ -312,7 +314,8 @@ def _by_target(subject: Subject):
         unit = backtest.units.get(target, "")
         label = name(target) + (f" ({text(shortened(unit, 24))})" if unit else "")
         rows.append([label, number(own, digits), number(best, digits), percent(skills[target])])
-    head = ["Mean absolute error by target", *(text(subject.title(key)) for key in keys), "less error"]
+    yield f"<h3>Mean absolute error by target{', the best and worst' if len(backtest.targets) > TARGETS else ''}</h3>"
+    head = ["Target", *(text(subject.title(key)) for key in keys), "less error"]
     yield table(head, rows, label="Errors of each target")
 
 
@@ -354,8 +357,11 @@ def _by_series(subject: Subject):
     rows = []
     for k in few:
         digits = digits_of([own[k], best[k]])
-        rows.append([name(backtest.names[k]), number(own[k], digits), number(best[k], digits), percent(1 - own[k] / best[k])])
-    yield table([word, text(network), text(other), "less error"], rows, label="Errors of some series")
+        rows.append(
+            [name(backtest.names[k]), number(own[k], digits), number(best[k], digits), percent(1 - own[k] / best[k])]
+        )
+    yield f"<h3>{word}</h3>"
+    yield table(["Series", text(network), text(other), "less error"], rows, label="Errors of some series")
 
 
 # ---------------------------------------------------------------- intervals
@@ -374,14 +380,20 @@ def intervals(subject: Subject, identity: str, title: str) -> str:
     truths = subject.truths
     rows, verdicts = [], []
     least = min(1.0, *(_share(subject, *ends) for ends in subject.intervals.values()))
-    found = {level: (_share(subject, *ends), binomial_range(truths, level)) for level, ends in subject.intervals.items()}
+    found = {
+        level: (_share(subject, *ends), binomial_range(truths, level)) for level, ends in subject.intervals.items()
+    }
     least = min(min(share, low) for share, (low, _) in found.values())
     floor = max(0.0, math.floor(20 * least - 0.5) / 20)
-    widths = {level: float((upper - lower)[backtest.counts].mean()) for level, (lower, upper) in subject.intervals.items()}
+    widths = {
+        level: float((upper - lower)[backtest.counts].mean()) for level, (lower, upper) in subject.intervals.items()
+    }
     digits = digits_of(widths.values())
     for level, (share, (low, high)) in found.items():
         if level in subject.stated:
-            verdicts.append(f"The {percent(level, 0)} interval held {percent(share)} of the test values{_judged(share, low, high)}.")
+            verdicts.append(
+                f"The {percent(level, 0)} interval held {percent(share)} of the test values{_judged(share, low, high)}."
+            )
         rows.append(
             [
                 f"{percent(level, 0)} interval",
@@ -492,7 +504,9 @@ def _residuals_of_one(subject: Subject, identity: str, title: str, difference: n
     ends = np.array([lines[0].x.min(), max(line.x.max() for line in lines)])
     lines.append(Line("", ends, np.zeros(2), "rule"))
     label = f"observed − forecast{f' ({subject.unit})' if subject.unit else ''}"
-    drawn = chart(lines, alt=f"Errors on the test rows over time. {' '.join(words)}", y_label=label, zero=True, height=240)
+    drawn = chart(
+        lines, alt=f"Errors on the test rows over time. {' '.join(words)}", y_label=label, zero=True, height=240
+    )
     return section(identity, title, paragraph("Above 0 the forecast was too low, below 0 too high.", *words), drawn)
 
 

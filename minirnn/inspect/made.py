@@ -136,7 +136,9 @@ def data(subject: Subject, identity: str, title: str) -> str:
         ("Forecast", roles.target), ("Known up to now", roles.past), ("Known ahead", roles.future), ("Of the series", roles.static)
     ):  # fmt: skip
         if columns:
-            items.append((word, ", ".join(map(name, columns[:20])) + (f" and {len(columns) - 20} more" * (len(columns) > 20))))
+            items.append(
+                (word, ", ".join(map(name, columns[:20])) + (f" and {len(columns) - 20} more" * (len(columns) > 20)))
+            )
     if held.date_column:
         items.append(("Times", f"column {name(held.date_column)}, frequency {text(held.frequency)}"))
     notes = list(dict.fromkeys([*held.notes, *subject.notes, *backtest.notes]))
@@ -158,7 +160,14 @@ def _splits(splits: dict[str, dict[str, Any]]) -> str:
     )
     use = {"train": "fits the weights", "validation": "stops, chooses, calibrates", "test": "judges, and nothing else"}
     rows = [
-        [text(key), text(part["start"]), text(part["end"]), f"{part['rows']:,}", f"{part['observed']:,}", use.get(key, "")]
+        [
+            text(key),
+            text(part["start"]),
+            text(part["end"]),
+            f"{part['rows']:,}",
+            f"{part['observed']:,}",
+            use.get(key, ""),
+        ]
         for key, part in splits.items()
     ]
     head = ["Part", "from", "to", "rows", "with all targets", "what it is for"]
@@ -180,7 +189,9 @@ def model(subject: Subject, identity: str, title: str) -> str:
             items += [(text(f"{called}: {inner.replace('_', ' ')}"), _value(each)) for inner, each in value.items()]
         else:
             items.append((text(called), _value(value)))
-    return section(identity, title, _training(subject), "<h3>Parameters</h3>", f'<div class="many">{pairs(items)}</div>')
+    return section(
+        identity, title, _training(subject), "<h3>Parameters</h3>", f'<div class="many">{pairs(items)}</div>'
+    )
 
 
 def _value(value) -> str:
@@ -189,7 +200,9 @@ def _value(value) -> str:
     if isinstance(value, float):
         return text(f"{value:.6g}")
     if isinstance(value, (list, tuple)):
-        return text(shortened(", ".join(f"{each:.6g}" if isinstance(each, float) else str(each) for each in value) or "none"))
+        return text(
+            shortened(", ".join(f"{each:.6g}" if isinstance(each, float) else str(each) for each in value) or "none")
+        )
     return name(value)
 
 
@@ -235,9 +248,8 @@ def repeat(subject: Subject, identity: str, title: str) -> str:
         if about.get(key) is not None:
             items.append((called, text(about[key])))
     held = subject.table
-    times = [held.times(k) for k in range(min(held.series, 1))]
-    first = f", the first at {text(times[0][0])}" if times and len(times[0]) else ""
-    items.append(("Data", f"{name(subject.source or held.title or 'rows handed over', 120)}: {len(held.values):,} rows{first}"))
+    rows = f"{len(held.values):,} rows from {text(held.where(0))}"
+    items.append(("Data", f"{name(subject.source or held.title or 'rows handed over', 120)}: {rows}"))
     words = "The same version, seed, data and devices give the same numbers."
     return section(identity, title, typed, pairs(items), paragraph(words))
 

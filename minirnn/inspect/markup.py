@@ -100,7 +100,9 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, label: str, mar
     body = []
     for number_, (title, *cells) in enumerate(rows):
         style = ' class="own"' if number_ in marked else ""
-        body.append(f'<tr{style}><th scope="row">{title}</th>' + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
+        body.append(
+            f'<tr{style}><th scope="row">{title}</th>' + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+        )
     return (
         f'<div class="scroll" role="region" tabindex="0" aria-label="{text(label)}"><table>\n<thead>{lines[0]}</thead>\n'
         "<tbody>\n" + "\n".join(body) + "\n</tbody></table></div>"

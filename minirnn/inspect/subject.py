@@ -110,8 +110,14 @@ class Subject:
         if len(ranked) < MOST:
             return [("", pair) for pair in self.pairs[:MOST]]
         half = MOST // 2
-        best = [(f"best forecast but {place}" if place else "best forecast", pair) for place, pair in enumerate(ranked[:half])]
-        last = [(f"worst but {place}" if place else "worst forecast", pair) for place, pair in enumerate(ranked[:-half - 1:-1])]
+        best = [
+            (f"best forecast but {place}" if place else "best forecast", pair)
+            for place, pair in enumerate(ranked[:half])
+        ]
+        last = [
+            (f"worst but {place}" if place else "worst forecast", pair)
+            for place, pair in enumerate(ranked[: -half - 1 : -1])
+        ]
         return [(word.replace("but 1", "but one"), pair) for word, pair in (*best, *last)]
 
     def observed(self, pair: Pair) -> tuple[np.ndarray, np.ndarray]:
