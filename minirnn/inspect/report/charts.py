@@ -1,6 +1,6 @@
 """Charts for the report: lines and bands as inline SVG that stretches with the page, labels as text that does not.
 
-The curves are drawn in a square of 1000 x 1000 that is stretched to the place there is (strokes keep their width); ticks
+The curves are drawn in a square of 1000 x 1000 that is stretched to the place there is; strokes keep their width. Ticks
 and labels are HTML beside it, placed in percent. So one chart fits 300 pixels and 1300, needs no script, prints, can be
 read aloud, and takes its colours from the page, light or dark.
 """
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minirnn.inspect.markup import number, shortened, text
+from minirnn.inspect.report.markup import number, shortened, text
 
 HEIGHT = 260  # pixels
 LINE = 17  # pixels between two labels at the ends of lines
@@ -68,8 +68,10 @@ def chart(
       limit: where the axis ends; lines that lie above it wholly are named, and not drawn.
       direct: whether lines are named at their ends where there is room, instead of in a legend.
     """
-    bands, lines = [_numeric(band) for band in bands], [_numeric(line) for line in lines]
-    left, right = _range([each.x for each in (*lines, *bands)], pad=0.01 if any(line.dots for line in lines) else 0.0)
+    timed = any(x.dtype.kind == "M" for x in _xs(lines, bands))
+    lines = [line._replace(x=_seconds(line.x), y=np.asarray(line.y, float)) for line in lines]
+    bands = [band._replace(x=_seconds(band.x)) for band in bands]
+    left, right = _range(_xs(lines, bands), pad=0.01 if any(line.dots for line in lines) else 0.0)
     held = [line.y for line in lines] + [edge for band in bands for edge in (band.low, band.high)]
     if limit is not None:
         held = [np.where(values <= limit, values, np.nan) for values in held]
@@ -84,10 +86,9 @@ def chart(
         return 1000 * (high - np.asarray(y, float)) / (high - low)
 
     y_ticks = nice(low, high, max(height // 50, 2))
-    digits = max(-math.floor(math.log10(y_ticks[1] - y_ticks[0]) + 1e-9), 0) if len(y_ticks) > 1 else 2
-    y_texts = [number(tick, min(digits, 8)) for tick in y_ticks]
-    sample = next((line.source for line in (*lines, *bands) if line.source.dtype.kind == "M"), None)
-    x_ticks = time_ticks(left, right) if sample is not None else count_ticks(left, right)
+    digits = next((d for d in range(8) if all(math.isclose(round(t, d), t, abs_tol=1e-12) for t in y_ticks)), 8)
+    y_texts = [number(tick, digits) for tick in y_ticks]
+    x_ticks = time_ticks(left, right) if timed else count_ticks(left, right)
 
     drawn = [f'<path class="grid" d="M0 {down(tick):.1f}H1000"/>' for tick in y_ticks]
     for band in bands:
@@ -128,35 +129,19 @@ def chart(
 # ---------------------------------------------------------------- ranges and ticks
 
 
-class _Numeric(NamedTuple):
-    """A line or band with x as seconds or counts; `source` is x as it came."""
-
-    name: str
-    x: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    look: str
-    dots: bool
-    told: str
-    source: np.ndarray
-
-    @property
-    def y(self) -> np.ndarray:
-        return self.low
+def _xs(lines: Sequence[Line], bands: Sequence[Band]) -> list[np.ndarray]:
+    return [line.x for line in lines] + [band.x for band in bands]
 
 
-def _numeric(each: Line | Band) -> _Numeric:
-    source = np.asarray(each.x)
-    x = source.astype("datetime64[us]").astype(np.int64) / 1e6 if source.dtype.kind == "M" else source.astype(float)
-    low, high = (each.y, each.y) if isinstance(each, Line) else (each.low, each.high)
-    dots, told = (each.dots, each.told) if isinstance(each, Line) else (False, "")
-    return _Numeric(each.name, x, np.asarray(low, float), np.asarray(high, float), each.look, dots, told, source)
+def _seconds(x: np.ndarray) -> np.ndarray:
+    """Times as seconds since 1970; counts as they are."""
+    return x.astype("datetime64[us]").astype(np.int64) / 1e6 if x.dtype.kind == "M" else x.astype(float)
 
 
 def _range(arrays: Sequence[np.ndarray], pad: float) -> tuple[float, float]:
     """The least and largest of all finite numbers, a little further apart; never the same."""
     finite = [array[np.isfinite(array)] for array in arrays]
-    values = np.concatenate([*finite, np.empty(0)])
+    values = np.clip(np.concatenate([*finite, np.empty(0)]), -1e300, 1e300)
     if not len(values):
         return 0.0, 1.0
     low, high = float(values.min()), float(values.max())
@@ -202,13 +187,13 @@ def time_ticks(left: float, right: float, most: int = 7) -> list[tuple[float, st
     if step is not None:
         start = 4 * 86400 if step >= 604800 else 0  # the epoch was a Thursday: weeks begin on Mondays
         first = math.ceil((left - start) / step) * step + start
-        found = np.arange(first, right + step * 1e-9, step)
-        ticks = [np.datetime64(round(each * 1e6), "us").item() for each in found]
+        places = np.arange(first, right + step * 1e-9, step).tolist()
+        times = [np.datetime64(round(each * 1e6), "us").item() for each in places]
         if step >= 86400:
-            return [(at, f"{t.day} {t:%b} {t.year}") for at, t in zip(found, ticks)]
+            return [(at, f"{t.day} {t:%b} {t.year}") for at, t in zip(places, times)]
         clock = "%H:%M:%S" if step < 60 else "%H:%M"
         days = right - left > 86400
-        return [(at, (f"{t.day} {t:%b} " if days else "") + t.strftime(clock)) for at, t in zip(found, ticks)]
+        return [(at, (f"{t.day} {t:%b} " if days else "") + t.strftime(clock)) for at, t in zip(places, times)]
     begin = int(np.datetime64(round(left * 1e6), "us").astype("datetime64[M]").astype(np.int64))
     end = int(np.datetime64(round(right * 1e6), "us").astype("datetime64[M]").astype(np.int64))
     months = next((each for each in MONTHS if (end - begin) / each <= most), 12 * 10 ** len(str(end - begin)))
@@ -223,14 +208,15 @@ def time_ticks(left: float, right: float, most: int = 7) -> list[tuple[float, st
 # ---------------------------------------------------------------- curves
 
 
-def _curve(x: np.ndarray, y: np.ndarray, line: _Numeric) -> str:
+def _curve(x: np.ndarray, y: np.ndarray, line: Line) -> str:
     """A path; dots are strokes without length, whose round ends are circles whatever the stretching."""
     if line.dots:
         kept = np.isfinite(y)
-        steps = "".join(f"M{a:.1f} {b:.1f}h0" for a, b in zip(x[kept], y[kept]))
-        return f'<path class="dots {line.look}" d="{steps}"/>'
+        points = "".join(f"M{a:.1f} {b:.1f}h0" for a, b in zip(x[kept], y[kept]))
+        return f'<path class="dots {line.look}" d="{points}"/>'
     x, y = _thinned(x, y)
-    steps, gap = [], True
+    steps: list[str] = []
+    gap = True
     for a, b in zip(x, y):
         if not math.isfinite(b):
             gap = True
@@ -261,11 +247,11 @@ def _area(x: np.ndarray, low: np.ndarray, high: np.ndarray) -> str:
 # ---------------------------------------------------------------- names
 
 
-def _label(line: _Numeric) -> str:
+def _label(line: Line) -> str:
     return shortened(f"{line.name}  {line.told}".strip(), 34)
 
 
-def _ends(lines: Sequence[_Numeric], down, height: int) -> list[str]:
+def _ends(lines: Sequence[Line], down, height: int) -> list[str]:
     """Names beside the last points, moved apart where they would cover each other."""
     wanted = []
     for line in lines:

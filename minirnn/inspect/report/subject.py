@@ -21,8 +21,10 @@ MOST = 4  # pairs of series and target that are shown one by one
 
 
 class Pair(NamedTuple):
-    """One target of one series; `error` is its mean absolute error on the test rows divided by that of the seasonal
-    naive forecast on the training rows, NaN where it is not known."""
+    """One target of one series.
+
+    `error` is its mean absolute scaled error (MASE) on the test rows, NaN where that is not known.
+    """
 
     series: int
     target: int
@@ -154,6 +156,12 @@ class Subject:
             if high is not None:
                 found[round(high - low, 10)] = (quantiles[low], quantiles[high])
         return found
+
+    def covered(self, level: float) -> float:
+        """The share of the test values inside the interval of this level."""
+        lower, upper = self.intervals[level]
+        actual = self.backtest.actual
+        return float(((actual >= lower) & (actual <= upper))[self.backtest.counts].mean())
 
     @property
     def stated(self) -> dict[float, tuple[np.ndarray, np.ndarray]]:

@@ -95,8 +95,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, label: str, mar
       label: what the table holds, in words.
       marked: rows that stand out.
     """
-    first, *others = head
-    lines = [f'<tr><th scope="col">{first}</th>' + "".join(f'<th scope="col">{h}</th>' for h in others) + "</tr>"]
+    heads = "".join(f'<th scope="col">{each}</th>' for each in head)
     body = []
     for number_, (title, *cells) in enumerate(rows):
         style = ' class="own"' if number_ in marked else ""
@@ -104,8 +103,8 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, label: str, mar
             f'<tr{style}><th scope="row">{title}</th>' + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
         )
     return (
-        f'<div class="scroll" role="region" tabindex="0" aria-label="{text(label)}"><table>\n<thead>{lines[0]}</thead>\n'
-        "<tbody>\n" + "\n".join(body) + "\n</tbody></table></div>"
+        f'<div class="scroll" role="region" tabindex="0" aria-label="{text(label)}">'
+        f"<table>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n" + "\n".join(body) + "\n</tbody></table></div>"
     )
 
 

@@ -1,4 +1,4 @@
-"""``report.html``: one page that says how good a forecast is, and how it came to be. It needs no network and no script."""
+"""The page of the report, from its chapters."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from minirnn.inspect import judged, made
-from minirnn.inspect.markup import shortened, text
-from minirnn.inspect.subject import Subject
+from minirnn.inspect.report import ahead, compared, made, tested
+from minirnn.inspect.report.markup import shortened, text
+from minirnn.inspect.report.subject import Subject
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from minirnn.data.table import Table
 
 CHAPTERS = {
-    "forecast": ("Forecast", judged.forecast),
-    "others": ("Against other forecasts", judged.others),
-    "intervals": ("Can the intervals be trusted?", judged.intervals),
-    "errors": ("Errors over time", judged.residuals),
+    "forecast": ("Forecast", ahead.forecast),
+    "others": ("Against other forecasts", compared.others),
+    "intervals": ("Can the intervals be trusted?", tested.intervals),
+    "errors": ("Errors over time", tested.residuals),
     "explanation": ("What moved the forecast", made.explained),
     "data": ("What was decided about the data", made.data),
     "model": ("The model and its training", made.model),
@@ -60,8 +60,8 @@ def report_html(
     links = "".join(f'<li><a href="#{name}">{title}</a></li>' for name, title, _ in chapters)
     title = f"Forecast of {', '.join(shortened(target, 40) for target in backtest.targets[:3])}"
     title += f" and {len(backtest.targets) - 3} more" if len(backtest.targets) > 3 else ""
-    style = files("minirnn.inspect").joinpath("report.css").read_text(encoding="utf-8")
-    parts = [judged.verdict(subject), f'<nav aria-label="Contents"><ul>{links}</ul></nav>', *(c[2] for c in chapters)]
+    style = files("minirnn.inspect.report").joinpath("style.css").read_text(encoding="utf-8")
+    parts = [ahead.verdict(subject), f'<nav aria-label="Contents"><ul>{links}</ul></nav>', *(c[2] for c in chapters)]
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'

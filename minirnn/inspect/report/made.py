@@ -8,9 +8,20 @@ from typing import Any
 import numpy as np
 
 from minirnn._version import __version__
-from minirnn.inspect.charts import Band, Line, chart
-from minirnn.inspect.markup import digits_of, name, number, numbers, pairs, paragraph, section, shortened, table, text
-from minirnn.inspect.subject import Subject
+from minirnn.inspect.report.charts import Band, Line, chart
+from minirnn.inspect.report.markup import (
+    digits_of,
+    name,
+    number,
+    numbers,
+    pairs,
+    paragraph,
+    section,
+    shortened,
+    table,
+    text,
+)
+from minirnn.inspect.report.subject import Subject
 
 MOST = 15  # rows of a table of the explanation
 NOTES = 40
@@ -133,8 +144,11 @@ def data(subject: Subject, identity: str, title: str) -> str:
     items = [("Source", name(subject.source or held.title or "rows handed over", 120))]
     items.append(("Rows", f"{rows:,}" + (f" of {held.series:,} series" if held.series > 1 else "") + f", {text(step)}"))
     for word, columns in (
-        ("Forecast", roles.target), ("Known up to now", roles.past), ("Known ahead", roles.future), ("Of the series", roles.static)
-    ):  # fmt: skip
+        ("Forecast", roles.target),
+        ("Known up to now", roles.past),
+        ("Known ahead", roles.future),
+        ("Of the series", roles.static),
+    ):
         if columns:
             items.append(
                 (word, ", ".join(map(name, columns[:20])) + (f" and {len(columns) - 20} more" * (len(columns) > 20)))
@@ -182,7 +196,7 @@ def model(subject: Subject, identity: str, title: str) -> str:
     about = subject.backtest.model
     items = []
     for key, value in about.items():
-        if key in ELSEWHERE or value is None or isinstance(value, bool) and not value:
+        if key in ELSEWHERE or value is None or (isinstance(value, bool) and not value):
             continue
         called = CALLED.get(key, str(key).replace("_", " "))
         if isinstance(value, dict):
