@@ -83,7 +83,7 @@ def chart(
         return 1000 * (np.asarray(x, float) - left) / (right - left)
 
     def down(y):
-        return 1000 * (high - np.asarray(y, float)) / (high - low)
+        return np.clip(1000 * (high - np.asarray(y, float)) / (high - low), -1e5, 1e5)
 
     y_ticks = nice(low, high, max(height // 50, 2))
     digits = next((d for d in range(8) if all(math.isclose(round(t, d), t, abs_tol=1e-12) for t in y_ticks)), 8)
@@ -221,7 +221,7 @@ def _curve(x: np.ndarray, y: np.ndarray, line: Line) -> str:
         if not math.isfinite(b):
             gap = True
             continue
-        steps.append(f"{'M' if gap else 'L'}{a:.1f} {b:.1f}")
+        steps.append(f"M{a:.1f} {b:.1f}h0" if gap else f"L{a:.1f} {b:.1f}")  # h0: a value by itself is a dot
         gap = False
     return f'<path class="line {line.look}" d="{"".join(steps)}"/>'
 
