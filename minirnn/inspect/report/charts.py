@@ -69,8 +69,8 @@ def chart(
       direct: whether lines are named at their ends where there is room, instead of in a legend.
     """
     timed = any(x.dtype.kind == "M" for x in _xs(lines, bands))
-    lines = [line._replace(x=_seconds(line.x), y=np.asarray(line.y, float)) for line in lines]
-    bands = [band._replace(x=_seconds(band.x)) for band in bands]
+    lines = [line._replace(x=_seconds(line.x), y=_bounded(line.y)) for line in lines]
+    bands = [band._replace(x=_seconds(band.x), low=_bounded(band.low), high=_bounded(band.high)) for band in bands]
     left, right = _range(_xs(lines, bands), pad=0.01 if any(line.dots for line in lines) else 0.0)
     held = [line.y for line in lines] + [edge for band in bands for edge in (band.low, band.high)]
     if limit is not None:
@@ -133,6 +133,11 @@ def _xs(lines: Sequence[Line], bands: Sequence[Band]) -> list[np.ndarray]:
     return [line.x for line in lines] + [band.x for band in bands]
 
 
+def _bounded(y: np.ndarray) -> np.ndarray:
+    """Numbers whose differences and thousandfolds are still numbers."""
+    return np.clip(np.asarray(y, float), -1e300, 1e300)
+
+
 def _seconds(x: np.ndarray) -> np.ndarray:
     """Times as seconds since 1970; counts as they are."""
     return x.astype("datetime64[us]").astype(np.int64) / 1e6 if x.dtype.kind == "M" else x.astype(float)
@@ -141,7 +146,7 @@ def _seconds(x: np.ndarray) -> np.ndarray:
 def _range(arrays: Sequence[np.ndarray], pad: float) -> tuple[float, float]:
     """The least and largest of all finite numbers, a little further apart; never the same."""
     finite = [array[np.isfinite(array)] for array in arrays]
-    values = np.clip(np.concatenate([*finite, np.empty(0)]), -1e300, 1e300)
+    values = np.concatenate([*finite, np.empty(0)])
     if not len(values):
         return 0.0, 1.0
     low, high = float(values.min()), float(values.max())

@@ -59,33 +59,32 @@ def others(subject: Subject, identity: str, title: str) -> str:
 def _network_adds(subject: Subject):
     """What the network itself is worth, and how its members differ."""
     backtest = subject.backtest
-    model, called = backtest.model, text(subject.title(backtest.network))
-    bare = (model.get("without_network") or {}).get("MAE")
-    share, adds = model.get("network_share"), model.get("network_adds")
-    if share is not None and share <= 0:
+    adds, own = backtest.network_adds, backtest.test[backtest.network][backtest.ranked_by]
+    if adds is None:
+        return
+    simple = "a reference that moves with the rows, and a linear map of the window"
+    if np.array_equal(backtest.without, backtest.forecasts[backtest.network]):
         yield (
-            "<strong>The network itself adds nothing here:</strong> on the validation rows it did not reliably improve "
-            f"on the simple part of the model, so the row “{called}” is that simple part (a moving reference and a "
-            "linear map of the window)."
+            "<strong>The network itself adds nothing here.</strong> It was trained, but on the validation rows it did "
+            f"not reliably improve on the rest of the model, so it was given no weight; all of it is {simple}."
         )
-    elif bare is not None and adds is not None:
-        own = backtest.test[backtest.network]["MAE"]
-        digits = digits_of([own, bare])
-        unit = f" {text(subject.unit)}" if subject.unit else ""
-        does = f"lowers the mean absolute error by {percent(adds)}" if adds > 0 else (
-            f"raises the mean absolute error by {percent(-adds)}"
-        )  # fmt: skip
-        counted = f", counted at {percent(share, 0)}," if share is not None and share < 0.995 else ""
-        yield (
-            f"<strong>What the network itself adds{counted} {does}</strong>: {number(own, digits)}{unit} with it, "
-            f"{number(bare, digits)} without, where only a moving reference and a linear map of the window forecast."
-        )
+        return
+    bare = own / (1 - adds)
+    digits = digits_of([own, bare])
+    unit = f" {text(shortened(subject.unit, 24))}" if subject.unit else ""
+    does = "lowers" if adds > 0 else "raises"
+    share = backtest.model.get("network_share")
+    counted = f", counted at {percent(share, 0)}," if share is not None and share < 0.995 else ""
+    yield (
+        f"<strong>The network itself{counted} {does} the error by {percent(abs(adds))}</strong>: "
+        f"{number(own, digits)}{unit} with it, {number(bare, digits)} without. The rest of the model is {simple}."
+    )
     seeds = backtest.seeds
-    if seeds and seeds["members"] > 1 and (share is None or share > 0):
+    if seeds and seeds["members"] > 1:
         digits = digits_of([seeds["min"]])
         yield (
-            f"It is the mean of {seeds['members']} members, trained from different seeds, whose errors by themselves "
-            f"lie between {number(seeds['min'], digits)} and {number(seeds['max'], digits)}."
+            f"It is the mean of {seeds['members']} members, trained from different seeds, whose mean absolute errors "
+            f"by themselves lie between {number(seeds['min'], digits)} and {number(seeds['max'], digits)}."
         )
 
 

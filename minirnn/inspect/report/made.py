@@ -41,7 +41,7 @@ CALLED = {
     "ended": "training ended by",
 }
 # These say how the training went or stand elsewhere in the report.
-ELSEWHERE = {"version", "without_network", "network_adds", "devices", "seed", "backend", "progress"}
+ELSEWHERE = {"version", "network_adds", "devices", "seed", "backend"}
 
 
 # ---------------------------------------------------------------- explanation

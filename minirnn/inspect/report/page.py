@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +34,6 @@ def report_html(
     forecast: pd.DataFrame,
     history: Any = None,
     notes: Sequence[str] = (),
-    titles: Mapping[str, str] | None = None,
     source: str = "",
     command: str = "",
     explanation: Any = None,
@@ -48,13 +47,12 @@ def report_html(
         there are several.
       history: of the training, with ``loss``, ``validation`` and ``best``; None leaves its curve out.
       notes: what was decided, one sentence each; the table's own need not be among them.
-      titles: forecast -> what it is called.
       source: where the data came from, in words.
       command: what was typed to get here.
       explanation: an object with any of the attributes ``importance``, ``gates``, ``attributions`` and ``neighbours``
         (DataFrames), and ``sentences`` (name of one of them -> a sentence); None leaves the chapter out.
     """
-    subject = Subject(table, backtest, forecast, history, notes, titles or {}, source, command, explanation)
+    subject = Subject(table, backtest, forecast, history, notes, source, command, explanation)
     chapters = [(name, title, write(subject, name, title)) for name, (title, write) in CHAPTERS.items()]
     chapters = [each for each in chapters if each[2]]
     links = "".join(f'<li><a href="#{name}">{title}</a></li>' for name, title, _ in chapters)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -40,14 +40,13 @@ class Subject:
     forecast: pd.DataFrame
     history: Any = None
     notes: Sequence[str] = ()
-    titles: Mapping[str, str] = field(default_factory=dict)
     source: str = ""
     command: str = ""
     explanation: Any = None
 
     def title(self, forecast: str) -> str:
         """What a forecast is called."""
-        return self.titles.get(forecast, forecast)
+        return self.backtest.title_of(forecast)
 
     @property
     def single(self) -> bool:

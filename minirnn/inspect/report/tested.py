@@ -44,9 +44,9 @@ def intervals(subject: Subject, identity: str, title: str) -> str:
     head = ["Stated", "covered", "expected", f"from {percent(floor, 0)} to 100 %"]
     head += [f"mean width{unit}"] if subject.single else []
     words = (
-        f"The intervals were calibrated on the validation rows. Expected is the range that holds 95 % of such shares "
-        f"if the level is true and {truths:,} test values are independent; neighbouring values are not, so the real "
-        "range is somewhat wider."
+        "The intervals are calibrated with errors on rows that trained no network and were known when the forecast was "
+        f"made. Expected is the range that holds 95 % of such shares if the level is true and {truths:,} test values "
+        "are independent; neighbouring values are not, so the real range is somewhat wider."
     )
     return section(
         identity,
