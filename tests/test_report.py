@@ -129,13 +129,29 @@ class Page(HTMLParser):
 
 
 EXPLANATION = types.SimpleNamespace(
-    importance=pd.DataFrame({"increase": [0.5, -0.1], "spread": [0.1, 0.1]}, index=["load", "<i>wind</i>"]),
-    gates=pd.DataFrame(
-        {"mean": [0.4, 0.6]}, index=pd.MultiIndex.from_tuples([("0", "r"), ("0", "z")], names=["layer", "gate"])
+    target="load",
+    unit="MW",
+    series="",
+    horizon=5,
+    share=0.5,
+    history=np.arange(9.0),
+    forecast=np.arange(5.0),
+    permutation=pd.DataFrame({"increase": [0.5, -0.1], "spread": [0.1, 0.1]}, index=["load", "<i>wind</i>"]),
+    gate_table=pd.DataFrame(
+        {"layer": ["layer 1"] * 2, "gate": ["reset", "update"], "mean": [0.41, 0.6], "below_0.1": 0.0, "above_0.9": 0.2}
     ),
     attributions=pd.DataFrame(np.ones((9, 2)), index=pd.date_range("2020-01-01", periods=9), columns=["load", "wind"]),
-    neighbours=None,
-    sentences={"importance": "The load matters <most>.", "neighbours": "Nothing like it was seen."},
+    neighbours=pd.DataFrame(
+        {"series": "", "from": pd.Timestamp("2019-01-01"), "to": pd.Timestamp("2019-02-01"), "distance": [0.5, 0.7]}
+        | {step: [1.0, np.nan] for step in range(-8, 6)}
+    ),
+    sentences={
+        "attributions": "It rests on the load.",
+        "importance": "The load matters <most>.",
+        "gates": "They are half open.",
+        "neighbours": "It was like this.",
+    },
+    completeness="The gap is 0.1 %.",
 )
 KINDS = {
     "one": {},
@@ -218,7 +234,7 @@ def renamed(target, series, more):
 @settings(max_examples=25, deadline=None)
 @given(*[st.one_of(st.sampled_from(ODD), st.text(max_size=40))] * 3)
 def test_no_name_changes_the_page(target, series, more):
-    page = renamed(target, series, more)
+    page = renamed(target or "x", series or "x", more)
     page.encode("utf-8")
     read = Page(page)
     assert read.structure == Page(renamed("a", "s", "x")).structure
@@ -267,6 +283,17 @@ def test_what_the_network_adds(adds, says):
     text = Page(report_html(**parts_of(adds=adds))).text.replace("\u00a0", " ")
     assert says in text
     assert ("It is the mean of 2 members" in text) == (adds != 0)
+
+
+def test_the_explanation_has_its_sentences():
+    text = Page(report_html(**parts_of(explanation=EXPLANATION))).text.replace("\u00a0", " ")
+    assert all(sentence in text for sentence in EXPLANATION.sentences.values())
+    assert "The gap is 0.1 %." in text
+    assert "layer 1: reset41.0 %" in text
+    without = types.SimpleNamespace(**{**vars(EXPLANATION), "share": 0.0, "neighbours": None})
+    text = Page(report_html(**parts_of(explanation=without))).text
+    assert "They are half open." in text
+    assert "layer 1" not in text
 
 
 def test_best_and_worst_series_are_chosen():

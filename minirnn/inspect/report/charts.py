@@ -186,7 +186,7 @@ def time_ticks(left: float, right: float, most: int = 7) -> list[tuple[float, st
     """Round times along an axis of seconds since 1970.
 
     >>> [label for _, label in time_ticks(0, 4 * 365.25 * 86400)]
-    ['1970', '1971', '1972', '1973']
+    ['1970', '1971', '1972', '1973', '1974']
     """
     step = next((each for each in SECONDS if (right - left) / each <= most), None)
     if step is not None:

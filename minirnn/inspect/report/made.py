@@ -1,8 +1,7 @@
-"""The second half of the report: what explains the forecast, what was decided, the model, and how to repeat it."""
+"""The last chapters of the report: what was decided about the data, the model, and how to repeat it."""
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -10,10 +9,7 @@ import numpy as np
 from minirnn._version import __version__
 from minirnn.inspect.report.charts import Band, Line, chart
 from minirnn.inspect.report.markup import (
-    digits_of,
     name,
-    number,
-    numbers,
     pairs,
     paragraph,
     section,
@@ -23,7 +19,6 @@ from minirnn.inspect.report.markup import (
 )
 from minirnn.inspect.report.subject import Subject
 
-MOST = 15  # rows of a table of the explanation
 NOTES = 40
 
 # What the parameters of a model are called; those that are not here are called by their names.
@@ -42,93 +37,6 @@ CALLED = {
 }
 # These say how the training went or stand elsewhere in the report.
 ELSEWHERE = {"version", "network_adds", "devices", "seed", "backend"}
-
-
-# ---------------------------------------------------------------- explanation
-
-
-def explained(subject: Subject, identity: str, title: str) -> str:
-    """Importance, gates, attributions and neighbours, each with its sentence; empty where there is no explanation."""
-    held = subject.explanation
-    if held is None:
-        return ""
-    told = getattr(held, "sentences", None) or {}
-    parts = []
-    heads = {
-        "importance": "Which columns matter",
-        "attributions": "What the forecast rests on",
-        "gates": "What the gates do",
-        "neighbours": "When it looked like this before",
-    }
-    for key, head in heads.items():
-        frame, sentence = getattr(held, key, None), told.get(key, "")
-        drawn = _shown(key, frame, subject) if frame is not None and len(frame) else ""
-        if drawn or sentence:
-            parts += [f"<h3>{head}</h3>", paragraph(text(sentence)), drawn]
-    return section(identity, title, *parts)
-
-
-def _shown(key: str, frame, subject: Subject) -> str:
-    if key == "importance":
-        return _bars(frame, subject)
-    if key == "attributions":
-        return _attributions(frame)
-    return _frame(frame, {"gates": "Gates", "neighbours": "Nearest windows of the training"}[key])
-
-
-def _frame(frame, label: str) -> str:
-    """The first rows of a frame as a table; numbers keep four digits."""
-    part = frame.iloc[:MOST]
-    columns = []
-    for column in part:
-        values = part[column]
-        if values.dtype.kind in "fiu":
-            columns.append([cell for (cell,) in numbers([values])])
-        else:
-            columns.append([name(value, 40) for value in values])
-    index = [name(" · ".join(map(str, each)) if isinstance(each, tuple) else each, 40) for each in part.index]
-    head = [text(" · ".join(str(each) for each in frame.index.names if each is not None)), *(name(c, 40) for c in part)]
-    return table(head, [[first, *cells] for first, *cells in zip(index, *columns)], label=label)
-
-
-def _bars(frame, subject: Subject) -> str:
-    """Importance as bars: the first column of numbers, the largest first, with the second as its spread."""
-    kinds = [column for column in frame if frame[column].dtype.kind in "fiu"]
-    if not kinds:
-        return _frame(frame, "Importance")
-    ranked = frame.sort_values(kinds[0], ascending=False, kind="stable").iloc[:MOST]
-    values = ranked[kinds[0]].to_numpy(float)
-    top = float(np.nanmax(np.abs(values))) or 1.0
-    digits = digits_of([top], 3)
-    rows = []
-    for place, (key, row) in enumerate(ranked.iterrows()):
-        other = [str(row[column]) for column in ranked if column not in kinds]
-        called = " · ".join([*(map(str, key) if isinstance(key, tuple) else [str(key)]), *other])
-        length = max(values[place], 0) / top * 100 if math.isfinite(values[place]) else 0
-        spread = f" ± {number(float(row[kinds[1]]), digits)}" if len(kinds) > 1 else ""
-        bar = f'<span class="bar" aria-hidden="true"><i style="width:{length:.1f}%"></i></span>'
-        rows.append([name(called, 50), bar, f"{number(float(values[place]), digits)}{spread}"])
-    unit = f" ({text(subject.unit)})" if subject.unit else ""
-    return table(["Column", "", f"{name(kinds[0], 40)}{unit}"], rows, label="Importance of the columns")
-
-
-def _attributions(frame) -> str:
-    """The columns that the forecast rests on most, over time."""
-    total = frame.abs().sum().sort_values(ascending=False, kind="stable")
-    looks = ("network", "best", "thin other1", "thin other2", "thin other3")
-    lines = [
-        Line(shortened(column, 30), frame.index.to_numpy(), frame[column].to_numpy(float), look)
-        for column, look in zip(total.index, looks)
-    ]
-    lines.append(Line("", frame.index.to_numpy()[[0, -1]], np.zeros(2), "rule"))
-    return chart(
-        lines,
-        alt=f"Attribution over time of the columns {', '.join(shortened(c, 30) for c in total.index[: len(looks)])}.",
-        y_label="what each row adds to the forecast",
-        zero=True,
-        direct=True,
-        height=220,
-    )
 
 
 # ---------------------------------------------------------------- data

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from minirnn.inspect.report import ahead, compared, made, tested
+from minirnn.inspect.report import ahead, compared, explained, made, tested
 from minirnn.inspect.report.markup import shortened, text
 from minirnn.inspect.report.subject import Subject
 
@@ -20,7 +20,7 @@ CHAPTERS = {
     "others": ("Against other forecasts", compared.others),
     "intervals": ("Can the intervals be trusted?", tested.intervals),
     "errors": ("Errors over time", tested.residuals),
-    "explanation": ("What moved the forecast", made.explained),
+    "explanation": ("What moved the forecast", explained.explained),
     "data": ("What was decided about the data", made.data),
     "model": ("The model and its training", made.model),
     "repeat": ("How to repeat it", made.repeat),
@@ -49,8 +49,9 @@ def report_html(
       notes: what was decided, one sentence each; the table's own need not be among them.
       source: where the data came from, in words.
       command: what was typed to get here.
-      explanation: an object with any of the attributes ``importance``, ``gates``, ``attributions`` and ``neighbours``
-        (DataFrames), and ``sentences`` (name of one of them -> a sentence); None leaves the chapter out.
+      explanation: what ``explain`` gives, or None, which leaves the chapter out: ``target``, ``unit``, ``series``,
+        ``horizon``, ``share``, ``history``, ``forecast``, the frames ``attributions`` (time x column), ``permutation``
+        (increase, spread), ``gate_table`` and ``neighbours``, ``sentences`` for each, and ``completeness``.
     """
     subject = Subject(table, backtest, forecast, history, notes, source, command, explanation)
     chapters = [(name, title, write(subject, name, title)) for name, (title, write) in CHAPTERS.items()]

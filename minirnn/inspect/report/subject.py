@@ -201,7 +201,7 @@ def binomial_range(count: int, share: float, level: float = 0.95) -> tuple[float
     """The central range of the share that hits among so many independent trials, each of which hits with `share`.
 
     >>> binomial_range(100, 0.8)
-    (0.72, 0.87)
+    (0.72, 0.88)
     """
     tail = (1 - level) / 2
     if count * share * (1 - share) > 1000:
