@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,8 +23,9 @@ from minirnn.models.linear import Ridge
 
 CUTS = (0.5, 2 / 3, 5 / 6, 1.0)
 PENALTIES = 10.0 ** np.arange(-6, 2.25, 0.5)  # in units of the largest squared singular value
-ALPHAS = (0.05, 0.1, 0.2, 0.35, 0.6, 1.0)
-GAMMAS = (0.0, 0.2, 0.4, 0.6)
+ALPHAS = (0.2, 1.0)
+GAMMAS = (0.2,)
+HARMONICS = (2, 4)
 LONGEST_SEASON = 200  # rows; longer ones are left to the calendar
 LEAST_WINDOWS = 8
 MOST_SERIES, MOST_ROWS, MOST_WINDOWS = 30, 2500, 1500  # that are looked at
@@ -95,44 +95,14 @@ def choose(setting: Setting, fixed: dict[str, object] | None = None) -> tuple[Ch
       fixed: fields of the plan that are given.
     """
     setting = _smaller(setting)
-    fixed = {} if fixed is None else fixed
-    seen: dict[Plan, Trial] = {}
-    seasons = _seasons(setting)
-    folds = _folds(setting, [dataclasses.replace(Plan(**season), **fixed) for season in seasons])
-
-    def judged(plan: Plan) -> Choice:
-        plan = dataclasses.replace(plan, **fixed)
-        if plan not in seen:
-            seen[plan] = _judge(setting, plan, folds)
-        return seen[plan].choice
-
-    def best(plans: Iterable[Plan]) -> Choice:
-        return min((judged(plan) for plan in plans), key=lambda choice: choice.error)
-
-    logs = (False, True) if _positive(setting) else (False,)
-    found = best(
-        Plan(log=log, alpha=alpha, revert=revert, **season)
-        for log in logs
-        for season in seasons
-        for alpha in (0.2, 1.0)
-        for revert in (False, True)
-    )
-    while True:  # one thing after the other, until none of them helps
-        p = found.plan
-        nearby = [dataclasses.replace(p, alpha=alpha) for alpha in ALPHAS]
-        nearby += [dataclasses.replace(p, log=log) for log in logs]
-        nearby += [dataclasses.replace(p, **season) for season in seasons]
-        nearby += [dataclasses.replace(p, revert=not p.revert)]
-        nearby += [dataclasses.replace(p, linear_calendar=not p.linear_calendar)]
-        nearby += [dataclasses.replace(p, linear_others=not p.linear_others)]
-        better = best([p, *nearby])
-        if better.error >= found.error:
-            break
-        found = better
+    plans = candidates(setting, {} if fixed is None else fixed)
+    folds = _folds(setting, plans)
+    trials = [_judge(setting, plan, folds) for plan in plans]
+    found = min((trial.choice for trial in trials), key=lambda choice: choice.error)
     if not math.isfinite(found.error):  # too few rows to judge anything by
-        return (dataclasses.replace(found, penalty=1.0),)
+        return (found,)
     # A mean is taken of scaled values: all or none of them are logarithms.
-    return _mean_of([trial for trial in seen.values() if trial.choice.plan.log == found.plan.log])
+    return _mean_of([trial for trial in trials if trial.choice.plan.log == found.plan.log])
 
 
 def _mean_of(trials: list[Trial]) -> tuple[Choice, ...]:
@@ -161,6 +131,21 @@ def _folds(setting: Setting, plans: list[Plan]) -> list[tuple[np.ndarray, np.nda
     return suit if len(suit) > 1 else folds
 
 
+def candidates(setting: Setting, fixed: dict[str, object]) -> list[Plan]:
+    """Every combination of a few values of each field: at most some dozens, which do as well as a finer grid."""
+    logs = (False, True) if _positive(setting) else (False,)
+    others = (False, True) if len(setting.imputer.methods) > 1 else (False,)
+    plans = [
+        Plan(log=log, alpha=alpha, revert=revert, linear_others=read, **season)
+        for log in logs
+        for season in _seasons(setting)
+        for alpha in ALPHAS
+        for revert in (False, True)
+        for read in others
+    ]
+    return list(dict.fromkeys(dataclasses.replace(plan, **fixed) for plan in plans))
+
+
 def _positive(setting: Setting) -> bool:
     """Whether every target that may be looked at is above zero."""
     rows = np.arange(len(setting.series.values)) < np.repeat(setting.stop, np.diff(setting.series.bounds))
@@ -168,21 +153,17 @@ def _positive(setting: Setting) -> bool:
     return bool((values[~np.isnan(values)] > 0).all())
 
 
-def _seasons(setting: Setting) -> list[dict]:
+def _seasons(setting: Setting) -> list[dict[str, Any]]:
     """No season; seasons that move, of the length that was found; fixed ones of the calendar."""
-    found: list[dict] = [{"season": 1, "harmonics": ()}]
+    found: list[dict[str, Any]] = [{"season": 1, "harmonics": ()}]
     rows = int(np.median(setting.stop - setting.series.bounds[:-1]))
     if 1 < setting.season <= min(LONGEST_SEASON, rows // 3):
         found += [{"season": setting.season, "harmonics": (), "gamma": gamma} for gamma in GAMMAS]
     cycles = calendar.cycles(setting.frequency)
     days = rows * calendar.step_days(setting.frequency)
     usable = [cycle.harmonics if 2 * cycle.days <= days else 0 for cycle in cycles]
-    if any(usable):
-        most = max(usable)
-        counts = {tuple(min(n, k) for n in usable) for k in range(1, most + 1)}
-        counts |= {tuple(min(n, k) if j == i else 0 for j, n in enumerate(usable)) for i in range(len(usable)) for k in (1, 2)}
-        found += [{"season": 1, "harmonics": count} for count in sorted(counts) if any(count)]
-    return found
+    counts = {tuple(min(n, most) for n in usable) for most in HARMONICS}
+    return found + [{"season": 1, "harmonics": count} for count in sorted(counts) if any(count)]
 
 
 def _smaller(setting: Setting) -> Setting:
