@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minirnn.params import Decoder, Direct, Forecast, Recurrent, Segments
+from minirnn.params import Decoder, Direct, Recurrent, Segments
 from minirnn.readable import layers as dense_layers
 from minirnn.readable import network
 from minirnn.readable.cells import CELLS
@@ -56,18 +56,18 @@ class Gates(NamedTuple):
 
 
 def examined(
-    description: Forecast, members: list[Any], inputs: np.ndarray, place: np.ndarray | None, season: int
+    description: Any, members: list[Any], inputs: np.ndarray, place: np.ndarray | None, season: int
 ) -> Gates:
     """The figures of these windows, of which the last is the one that is explained.
 
     Args:
-      description: of the network.
+      description: ``Direct``, ``Decoder`` or ``Segments``.
       members: its weights, K times.
       inputs: (n, T, D) what it reads.
       place: (n, T) the number of each row, whose remainder by the season is its place in it; None where it is not known.
       season: rows of it; 1 for none.
     """
-    each = [list(_traces(description.horizon, params, inputs)) for params in members]
+    each = [list(_traces(description, params, inputs)) for params in members]
     found = []
     for parts in zip(*each):
         first = parts[0]

@@ -79,12 +79,13 @@ def windows(
         np.isnan(series.values)[read][..., list(encoder.masked)].astype(float),
         days[longer],
         seconds[longer],
-        Place(*(_take(part, k) for part in places(fitted, series, statics))),
+        map_arrays(lambda each: each[k], places(fitted, series, statics)),
     )
 
 
-def _take(part, k):
-    return tuple(each[k] for each in part) if isinstance(part, tuple) else part[k]
+def map_arrays(function, *trees):
+    """The function of every array of windows or places."""
+    return jax.tree.map(function, *trees)
 
 
 def clock(times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
