@@ -9,6 +9,7 @@ plan is added that makes the mean of those so far err least. A mean of several i
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -87,7 +88,7 @@ class Setting:
         )
 
 
-def choose(setting: Setting, fixed: dict[str, object] | None = None) -> tuple[Choice, ...]:
+def choose(setting: Setting, fixed: dict[str, Any] | None = None) -> tuple[Choice, ...]:
     """The plans whose mean errs least, the heaviest first; their weights sum to one.
 
     Args:
@@ -115,9 +116,7 @@ def _mean_of(trials: list[Trial]) -> tuple[Choice, ...]:
         counts[added] += 1
         total = total + errors[added]
     order = np.argsort(-counts, kind="stable")
-    return tuple(
-        dataclasses.replace(trials[k].choice, weight=float(counts[k] / STEPS)) for k in order if counts[k]
-    )
+    return tuple(dataclasses.replace(trials[k].choice, weight=float(counts[k] / STEPS)) for k in order if counts[k])
 
 
 def _folds(setting: Setting, plans: list[Plan]) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -126,12 +125,12 @@ def _folds(setting: Setting, plans: list[Plan]) -> list[tuple[np.ndarray, np.nda
     lengths = setting.stop - firsts
     ends = [firsts + (lengths * cut).astype(np.int64) for cut in CUTS]
     least = max(plan.reference(setting.window, setting.horizon).least for plan in plans)
-    folds = list(zip(ends, ends[1:]))
+    folds = list(itertools.pairwise(ends))
     suit = [fold for fold in folds if (fold[0] - firsts - least - setting.horizon).max() >= LEAST_WINDOWS]
     return suit if len(suit) > 1 else folds
 
 
-def candidates(setting: Setting, fixed: dict[str, object]) -> list[Plan]:
+def candidates(setting: Setting, fixed: dict[str, Any]) -> list[Plan]:
     """Every combination of a few values of each field: at most some dozens, which do as well as a finer grid."""
     logs = (False, True) if _positive(setting) else (False,)
     others = (False, True) if len(setting.imputer.methods) > 1 else (False,)
