@@ -212,13 +212,14 @@ class Explanation:
         sums = frame.sum()
         column = str(sums.abs().idxmax())
         row = frame[column].abs().idxmax()
-        where = f"{column} ({self._number(sums[column], True)}), " if len(self.columns) > 1 else ""
+        parts = f"that of {self._time(row)} ({self._number(frame[column][row], True)})"
+        if len(self.columns) > 1:
+            parts = f"{column} ({self._number(sums[column], True)}), and of its rows {parts}"
         return (
             f"On average over the next {ahead} {self.target} is forecast at {self._number(found.forecast[0])}{self._unit}, "
             f"{self._number(abs(change))} {'above' if change >= 0 else 'below'} what would be forecast "
-            f"({self._number(found.baseline[0])}) had every column stood at its mean over the training rows; most of this "
-            f"comes from {where}its largest single part from the value of {self._time(row)} "
-            f"({self._number(frame[column][row], True)})."
+            f"({self._number(found.baseline[0])}) had every column stood at its mean over the training rows; the largest "
+            f"part is that of {parts.removeprefix('that of ')}."
         )
 
     def _about_importance(self) -> str:
