@@ -172,9 +172,9 @@ def start_members(job: Job, description: Forecast, input_size: int, ahead_size: 
 
 
 def fit(
-    job: Job, *, mesh=None, checkpoint=None, resume=False, optimizer=None, progress=False
+    job: Job, *, choices=None, mesh=None, checkpoint=None, resume=False, optimizer=None, progress=False
 ) -> tuple[Fitted, History, tuple[Choice, ...]]:
-    """Fits everything; the test rows are not looked at.
+    """Fits everything, or what follows from these ``choices``; the test rows are not looked at.
 
     The network learns what bases that have seen the training rows leave over, and is judged on the validation rows with
     them. In the end the bases are fitted on both.
@@ -182,7 +182,7 @@ def fit(
     if job.settings["strategy"] == "recursive" and job.horizon > 1:
         return _recursive(job, mesh, checkpoint, resume, optimizer, progress)
     settings, parts = job.settings, job.parts
-    choices = chosen(job)
+    choices = chosen(job) if choices is None else choices
     bases = fit_bases(job, choices, parts.train)
     # The network reads no level: where levels drift it would be asked about ones that it has never seen.
     encoder = job.encoder(dataclasses.replace(choices[0].plan, revert=False), parts.train)

@@ -95,8 +95,9 @@ def flatten(model: Forecaster) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 
 def restore(cls, arrays: dict[str, np.ndarray], description: dict[str, Any]) -> Forecaster:
     """The model; whatever does not fit together is a ValueError, KeyError or TypeError."""
-    from minirnn.models.forecasting import settings
+    from minirnn.models.forecasting import checking, settings
 
+    checking.check(arrays, description)
     model = cls().set_params(**description["parameters"])
     settings.check(model.get_params())
     model.fitted_params_ = model.get_params()
@@ -221,7 +222,8 @@ def _recent(model, arrays, description) -> series.Series:
         and (np.diff(bounds) > model.horizon_).all()
         and (last == bounds[1:] - 1 - model.horizon_).all()
     )
-    least = max(base.encoder.reference.least for base in model.fitted_.bases)
+    encoders = [model.fitted_.encoder, *(base.encoder for base in model.fitted_.bases)]
+    least = max(encoder.reference.least for encoder in encoders)
     if not whole or (last - bounds[:-1] + 1 < least).any():
         raise ValueError("recent rows do not fit the series")
     if not description["counted"]:
