@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,48 @@ from minirnn.inspect.figures import BEST, NETWORK, OTHERS, TRUTH
 UP, DOWN = NETWORK, BEST
 _MOST_COLUMNS = 12  # that are shown
 _SIGNED = LinearSegmentedColormap.from_list("signed", [DOWN, "#F7F7F7", UP])
+
+
+def explanation_figures(explanation: Any) -> dict[str, Figure]:
+    """The figures of what ``Forecaster.explain`` gives, by name; those for which it holds something."""
+    e = explanation
+    times = e.attributions.index
+    read = len(e.history)
+    figures = {
+        "attributions": attribution_figure(
+            e.attributions,
+            pd.Series(e.history, times[:read]),
+            target=e.target,
+            unit=e.unit,
+            sentence=e.sentences["attributions"],
+            origin=times[read - 1] if len(times) > read else None,
+        )
+    }
+    if e.importance is not None:
+        figures["importance"] = importance_figure(
+            e.permutation, e.permutation_blocks, unit=e.unit, sentence=e.sentences["importance"]
+        )
+    if len(e.gate_table):
+        steps = len(next(iter(e.gates.layers[0].over_time.values())))
+        figures["gates"] = gates_figure(
+            e.gates_over_time, e.gate_table, times[read - 1 :: -e.gates.rows][:steps][::-1], sentence=e.sentences["gates"]
+        )
+    if e.neighbours is not None and len(e.neighbours):
+        columns = list(range(1 - e.window, e.horizon + 1))
+        several = e.neighbours["series"].nunique() > 1
+        lines = [
+            (f"{each['to']:%Y-%m-%d}" if hasattr(each["to"], "year") else str(each["to"]), each)
+            for _, each in e.neighbours.iterrows()
+        ]
+        figures["neighbours"] = neighbours_figure(
+            e.history[-e.window :],
+            [(f"{name}, {each['series']}" if several else name, each[columns].to_numpy(float)) for name, each in lines],
+            e.forecast,
+            target=e.target,
+            unit=e.unit,
+            sentence=e.sentences["neighbours"],
+        )
+    return figures
 
 
 def attribution_figure(
@@ -98,7 +141,7 @@ def importance_figure(columns: pd.DataFrame, blocks: pd.DataFrame, *, unit: str,
 
 
 def gates_figure(
-    over_time: pd.DataFrame, table: pd.DataFrame, times: pd.Index, *, sentence: str, memory: str = ""
+    over_time: pd.DataFrame, table: pd.DataFrame, times: pd.Index, *, sentence: str
 ) -> Figure:
     """How far the gates open over the window, and how often they are shut or wide open.
 
@@ -107,7 +150,6 @@ def gates_figure(
       table: gate (with its layer), mean, below_0.1, above_0.9.
       times: of the steps.
       sentence: what the figure shows.
-      memory: a line about the memory, shown in the figure.
     """
     figure = _figure(4.0, sentence)
     left, right = figure.subplots(1, 2, width_ratios=(1.5, 1))
@@ -117,7 +159,7 @@ def gates_figure(
     left.set_ylim(0, 1)
     left.set_yticks([0, 0.5, 1], ["0 shut", "0.5", "1 open"])
     left.legend(frameon=False, fontsize=9, loc="upper left", ncols=3)
-    _title(left, "Mean opening over the window" + (f"; {memory}" if memory else ""))
+    _title(left, "Mean opening over the window")
     _times(left, times)
     _plain(left)
     place, start = np.arange(len(table))[::-1], np.zeros(len(table))

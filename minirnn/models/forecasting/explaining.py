@@ -85,8 +85,10 @@ def explain(
         notes.append(f"The importance of columns needs at least {importance.LEAST} windows; there are {len(truth)}.")
 
     prepared = fitted.prepare(rows.series, rows.statics)
+    means, _ = fitted.forecast(rows.series, origin, (), model.backend, prepared)
     base = base_forecast(fitted.bases, prepared.bases, origin)
-    without = fitted.encoder.unscale(base, rows.series, origin)[0, :, c].mean()
+    forecast = means.mean(axis=0)[0, :, c]
+    without = fitted.encoder.unscale(base, rows.series, origin)[0, :, c]
     return Explanation(
         target=name,
         unit=model.units_.get(name, ""),
@@ -95,9 +97,10 @@ def explain(
         window=model.window_,
         frequency=model.frequency_,
         share=fitted.share,
-        network_adds=float(found[0].forecast[0] - without),
+        network_adds=float((forecast - without).mean()),
         times=times,
         history=window.values[0][:, c],
+        forecast=forecast,
         attribution=found[0],
         typical=_typical(found[1:]),
         columns=model.columns_,

@@ -33,6 +33,7 @@ class Explanation:
       network_adds: what the network adds to the mean of the rows ahead.
       times: (R+N,) of the rows that were read, and of those ahead.
       history: (R,) of the target, as it was read: gaps are filled.
+      forecast: (N,) of the model.
       attribution: integrated gradients of this window.
       typical: mean sizes of those of other windows; None without other windows.
       columns: of the model.
@@ -56,6 +57,7 @@ class Explanation:
     network_adds: float
     times: np.ndarray
     history: np.ndarray
+    forecast: np.ndarray
     attribution: Attribution
     typical: Attribution | None
     columns: tuple[str, ...]
@@ -160,6 +162,20 @@ class Explanation:
             for gate in layer.mean
         ]
         return pd.DataFrame(lines, columns=["layer", "gate", "mean", "below_0.1", "above_0.9"])
+
+    @property
+    def gates_over_time(self) -> pd.DataFrame:
+        """Mean opening of each gate at each step of this window, a column for each layer and gate."""
+        import pandas as pd
+
+        several = len(self.gates.layers) > 1
+        return pd.DataFrame(
+            {
+                f"{layer.name} {WORDS[gate]}" if several else WORDS[gate]: values
+                for layer in self.gates.layers
+                for gate, values in layer.over_time.items()
+            }
+        )
 
     @property
     def memory(self) -> pd.DataFrame:
@@ -311,8 +327,9 @@ class Explanation:
             "horizon": self.horizon,
             "network_share": self.share,
             "network_adds": self.network_adds,
-            "forecast": float(found.forecast[0]),
-            "baseline_forecast": float(found.baseline[0]),
+            "forecast": list(map(float, self.forecast)),
+            "mean_forecast": float(found.forecast[0]),
+            "mean_forecast_from_baseline": float(found.baseline[0]),
             "baseline": "every column at its mean over the training rows",
             "completeness_gap": self.gap,
             "nodes": found.nodes,
