@@ -26,6 +26,7 @@ how long its units remember; which windows of the past look most alike to it. A 
 forecast reads: without FILE neither the importance of columns nor similar windows can be told.
 """
 FILES = ("explanation.json", "attributions.csv", "importance.csv", "gates.csv", "neighbours.csv")
+ROWS, SHOWN = 10, 2  # rows and columns whose details are printed
 
 
 def add_parser(subparsers) -> None:
@@ -33,7 +34,8 @@ def add_parser(subparsers) -> None:
     parser = subparsers.add_parser(
         "explain",
         help="say why the forecast of a saved model is what it is",
-        description="Loads a model that minirnn forecast --out or Forecaster.save has written, and explains its forecast.",
+        description="Loads a model that minirnn forecast --out or Forecaster.save has written, and explains what it "
+        "forecasts.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -98,12 +100,14 @@ def report(explanation: Explanation) -> str:
     e = explanation
     lines = [e.sentences["attributions"], e.completeness, ""]
     attributions = e.attributions
-    lines += _table(attributions.loc[attributions.abs().sum(axis=1).nlargest(10).index].sort_index(), "added by row")
+    lines += _table(attributions.loc[attributions.abs().sum(axis=1).nlargest(ROWS).index].sort_index(), "added by row")
     lines += ["", e.sentences["importance"], ""]
     if e.importance is not None:
         title = f"increase of the mean error on {e.importance.windows} windows of {e.judged_in}"
         lines += [*_table(e.permutation, title), ""]
-        lines += [*_table(e.permutation_blocks.set_index("column"), "by rows before the last known one"), ""]
+        first = e.permutation.index[:SHOWN]
+        blocks = e.permutation_blocks[e.permutation_blocks["column"].isin(first)]
+        lines += [*_table(blocks.set_index("column"), "by rows before the last known one"), ""]
     lines += [e.sentences["gates"], ""]
     if e.share:
         lines += [*_table(e.gate_table.set_index("layer"), "how far the gates open"), ""]

@@ -20,7 +20,7 @@ To run it, with JAX and flatbuffers and without minirnn:
   result = forecast.call(values=values, days=days, seconds=seconds)
 
 values (windows, rows, columns) are the last rows, NaN where missing; days and seconds the times of these rows and of
-those ahead; result["mean"], result["lower_80"], ... the forecasts of all windows. README.txt and inputs.json in the file
+those ahead; result["mean"], result["lower_80"], ... the forecasts of all windows. README.txt and inputs.json in the zip
 name the columns, types and sizes of this model.
 """
 
@@ -66,5 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(f"an export needs the package flatbuffers: pip install flatbuffers ({error})") from None
     except OSError as error:
         raise places.cannot_write(out, error) from None
-    print(f"written to {out}: {model.horizon_} rows ahead from {model.reach_} rows, for {', '.join(arguments.platforms)}")
+    print(
+        f"written to {out}: {model.horizon_} rows ahead from {model.reach_} rows, for {', '.join(arguments.platforms)}"
+    )
     return 0

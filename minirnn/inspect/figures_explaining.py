@@ -34,12 +34,19 @@ def explanation_figures(explanation: Any) -> dict[str, Figure]:
     }
     if e.importance is not None:
         figures["importance"] = importance_figure(
-            e.permutation, e.permutation_blocks, unit=e.unit, sentence=e.sentences["importance"]
+            e.permutation,
+            e.permutation_blocks,
+            error=e.importance.error,
+            unit=e.unit,
+            sentence=e.sentences["importance"],
         )
-    if len(e.gate_table):
+    if e.share and len(e.gate_table):  # the gates of a network that adds nothing explain nothing
         steps = len(next(iter(e.gates.layers[0].over_time.values())))
         figures["gates"] = gates_figure(
-            e.gates_over_time, e.gate_table, times[read - 1 :: -e.gates.rows][:steps][::-1], sentence=e.sentences["gates"]
+            e.gates_over_time,
+            e.gate_table,
+            times[read - 1 :: -e.gates.rows][:steps][::-1],
+            sentence=e.sentences["gates"],
         )
     if e.neighbours is not None and len(e.neighbours):
         columns = list(range(1 - e.window, e.horizon + 1))
@@ -105,19 +112,21 @@ def attribution_figure(
     return figure
 
 
-def importance_figure(columns: pd.DataFrame, blocks: pd.DataFrame, *, unit: str, sentence: str) -> Figure:
+def importance_figure(columns: pd.DataFrame, blocks: pd.DataFrame, *, error: float, unit: str, sentence: str) -> Figure:
     """How much larger the error gets if a column, or rows of it, come from another time.
 
     Args:
       columns: increase and spread by column, the largest first.
-      blocks: column, first_lag, last_lag, increase, spread.
+      blocks: column, first_lag, last_lag, increase, spread; shown of the columns that matter.
+      error: as it is.
       unit: of the target, or an empty text.
       sentence: what the figure shows.
     """
     in_unit = f" ({unit})" if unit else ""
     columns = columns.iloc[:_MOST_COLUMNS]
-    named = [name for name in columns.index if name in set(blocks["column"])][:4]
-    figure = _figure(max(3.4, 1.9 + 0.32 * len(columns), 1.4 + 1.4 * len(named)), sentence)
+    named = [name for name in columns.index if name in set(blocks["column"])]
+    named = [name for name in named if columns["increase"][name] > 0.01 * error][:4] or named[:1]
+    figure = _figure(max(3.2, 1.3 + 0.3 * len(columns), 0.6 + 1.5 * len(named)), sentence)
     left, right = figure.subfigures(1, 2, width_ratios=(1, 1.15))
     axes = left.subplots()
     position = np.arange(len(columns))[::-1]
@@ -133,16 +142,17 @@ def importance_figure(columns: pd.DataFrame, blocks: pd.DataFrame, *, unit: str,
         place = np.arange(len(own))
         panel.bar(place, own["increase"], yerr=own["spread"], color=BEST, width=0.7, ecolor=TRUTH)
         panel.axhline(0, color=TRUTH, lw=0.8)
-        labels = ["ahead" if a < 0 else f"{a}" if a == b else f"{b}-{a}" for a, b in own[["first_lag", "last_lag"]].values]
+        labels = [
+            "ahead" if a < 0 else f"{a or 'last'}" if a == b else f"{b}-{a}"
+            for a, b in own[["first_lag", "last_lag"]].values
+        ]
         panel.set_xticks(place, labels, fontsize=8)
-        _title(panel, f"{_short(name)}, by rows before the last")
+        _title(panel, f"{_short(name)}, by how many rows before the last")
         _plain(panel)
     return figure
 
 
-def gates_figure(
-    over_time: pd.DataFrame, table: pd.DataFrame, times: pd.Index, *, sentence: str
-) -> Figure:
+def gates_figure(over_time: pd.DataFrame, table: pd.DataFrame, times: pd.Index, *, sentence: str) -> Figure:
     """How far the gates open over the window, and how often they are shut or wide open.
 
     Args:
@@ -240,8 +250,8 @@ def _short(name) -> str:
 
 
 def _times(axes, index: pd.Index) -> None:
-    """At most eight times below the axis."""
-    chosen = np.unique(np.linspace(0, len(index) - 1, min(len(index), 8)).round().astype(int))
+    """At most six times below the axis."""
+    chosen = np.unique(np.linspace(0, len(index) - 1, min(len(index), 6)).round().astype(int))
     labels = [str(index[k]) for k in chosen]
     if isinstance(index, pd.DatetimeIndex):
         clock = "%Y-%m-%d" if (index == index.normalize()).all() else "%Y-%m-%d %H:%M"

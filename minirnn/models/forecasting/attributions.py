@@ -1,4 +1,4 @@
-"""Integrated gradients of a forecast with respect to the rows that it read (Sundararajan et al. 2017, arXiv 1703.01365).
+"""Integrated gradients of a forecast with respect to its rows (Sundararajan et al. 2017, arXiv 1703.01365).
 
 The forecast is compared with that from a baseline: the same times with every column at its usual level, the mean of the
 training rows (of their logarithms, where these are forecast). So an attribution says what a value has done to the
@@ -6,8 +6,8 @@ forecast by not being the usual one, and all of them together make up the differ
 straight line between the two windows the gradients are averaged by Gauss and Legendre's rule, with twice as many nodes
 until the sum is right.
 
-Dimension letters: m nodes, S results that are explained (weighted sums of the steps ahead), R rows up to the origin, N rows ahead,
-C targets, P other columns.
+Dimension letters: m nodes, S results that are explained (weighted sums of the steps ahead), R rows up to the origin,
+N rows ahead, C targets, P other columns, A columns known ahead.
 """
 
 from __future__ import annotations

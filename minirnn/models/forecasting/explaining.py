@@ -1,4 +1,4 @@
-"""Why a forecast is what it is: what its rows add, what is important in general, the gates, and what looked alike before.
+"""Why a forecast is what it is: what its rows add, what is important in general, the gates, and similar windows.
 
 Dimension letters: R rows up to the origin, W rows of the window, N rows ahead.
 """
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from minirnn.data.words import listed
-from minirnn.models.forecasting import attributions, frames, gates, importance, neighbours, program, statics
+from minirnn.models.forecasting import attributions, gates, importance, neighbours, program, statics
 from minirnn.models.forecasting.attributions import Attribution
 from minirnn.models.forecasting.explanation import Explanation
 from minirnn.models.forecasting.fitted import base_forecast
@@ -238,4 +238,3 @@ def _neighbours(model: Forecaster, rows: Rows, origin: np.ndarray, prepared, c: 
     table = pd.concat([frame, pd.DataFrame(values, columns=steps)], axis=1)
     table.attrs = {"usual": found.usual, "candidates": found.candidates}
     return table
-

@@ -179,7 +179,7 @@ class Explanation:
 
     @property
     def memory(self) -> pd.DataFrame:
-        """By layer: after how many rows a unit keeps 1/e, at 10 %, 50 % and 90 % of the units; and what else units do."""
+        """By layer: rows after which 10 %, 50 % and 90 % of the units keep less than 1/e; and what else units do."""
         import pandas as pd
 
         lines = []
@@ -222,41 +222,37 @@ class Explanation:
         return f" {self.unit}" if self.unit else ""
 
     def _about_attributions(self) -> str:
-        found, frame = self.attribution, self.attributions
-        change = float(found.change[0])
-        ahead = steps_in_words(self.horizon, self.frequency)
-        sums = frame.sum()
-        column = str(sums.abs().idxmax())
-        row = frame[column].abs().idxmax()
-        parts = f"that of {self._time(row)} ({self._number(frame[column][row], True)})"
+        found = self.attribution
+        values = found.values[0][: self._rows]  # (rows, columns)
+        change, sums = float(found.change[0]), values.sum(axis=0)
+        c = int(np.abs(sums).argmax())
+        r = int(np.abs(values[:, c]).argmax())
+        parts = f"{self._time(self.times[r])} ({self._number(values[r, c], True)})"
         if len(self.columns) > 1:
-            parts = f"{column} ({self._number(sums[column], True)}), and of its rows {parts}"
+            parts = f"{self.columns[c]} ({self._number(sums[c], True)}), and of its rows that of {parts}"
+        ahead = steps_in_words(self.horizon, self.frequency)
         return (
-            f"On average over the next {ahead} {self.target} is forecast at {self._number(found.forecast[0])}{self._unit}, "
-            f"{self._number(abs(change))} {'above' if change >= 0 else 'below'} what would be forecast "
-            f"({self._number(found.baseline[0])}) had every column stood at its mean over the training rows; the largest "
-            f"part is that of {parts.removeprefix('that of ')}."
+            f"On average over the next {ahead} {self.target} is forecast at {self._number(found.forecast[0])}"
+            f"{self._unit}, {self._number(abs(change))} {'above' if change >= 0 else 'below'} what would be forecast "
+            f"({self._number(found.baseline[0])}) had every column stood at its mean over the training rows; the "
+            f"largest part is that of {parts}."
         )
 
     def _about_importance(self) -> str:
         if self.importance is None:
             return "How important each column is in general cannot be told without rows to try it on."
-        table, blocks = self.permutation, self.permutation_blocks
-        error = self._number(self.importance.error)
-        first = str(table.index[0])
-        if table["increase"].iloc[0] <= 2 * table["spread"].iloc[0]:
-            return f"No column is important: exchanging any of them leaves the mean error of {error}{self._unit} as it is."
-        grown = self._number(table["increase"].iloc[0], True)
-        text = (
-            f"If {_named(first)} came from another time, the mean error of {error}{self._unit} would grow by {grown[1:]}"
-        )
-        own = blocks[blocks["column"] == first]
-        if len(own):
-            best = own.loc[own["increase"].idxmax()]
-            lags = _lags_in_words(int(best["first_lag"]), int(best["last_lag"]))
-            text += f"; what counts most is {lags} (by {self._number(best['increase'], True)[1:]})"
-        rest = table.iloc[1:]
-        useless = [_named(str(name)) for name in rest.index[rest["increase"] <= 2 * rest["spread"]]]
+        error = f"{self._number(self.importance.error)}{self._unit}"
+        least = 0.01 * self.importance.error
+        ranked = sorted(self.importance.columns.items(), key=lambda each: -each[1][0])
+        useless = [_named(name) for name, (rise, spread) in ranked if rise <= max(2 * spread, least)]
+        if len(useless) == len(ranked):
+            return f"No column is important: exchanging any of them leaves the mean error of {error} as it is."
+        name, (rise, _) = ranked[0]
+        text = f"If {_named(name)} came from another time, the mean error of {error} would grow by {self._number(rise)}"
+        blocks = self.importance.blocks.get(name)
+        if blocks:
+            lags, (most, _) = max(blocks.items(), key=lambda each: each[1][0])
+            text += f"; what counts most is {_lags_in_words(*lags)} (by {self._number(most)})"
         if useless:
             text += f"; {_and(useless)} hardly matter{'s' if len(useless) == 1 else ''}"
         return f"{text}."
@@ -268,26 +264,27 @@ class Explanation:
                 "explain nothing here."
             )
         layer = self.gates.layers[-1]
-        text = (
-            f"The network moves this forecast by {self._number(self.network_adds, True)}{self._unit} "
-            f"(share {self.share:.2f})"
-        )
+        moved = self._number(self.network_adds, True)
+        some = f"moves this forecast by {moved}{self._unit}" if moved.strip("+-0.") else "hardly moves this forecast"
+        text = f"The network {some} (share {self.share:.2f})"
         if layer.memory is not None:
             low, middle, high = (f"{max(each, 0):.2g}" if each < 10 else f"{each:,.0f}" for each in layer.memory)
             text += (
-                f"; half of its units have forgotten most of a row after {middle} rows (from {low} to {high} in 80 % of "
-                f"them), of {self.window} that they read"
+                f"; half of its units have forgotten most of a row after {middle} rows (from {low} to {high} in 80 % "
+                f"of them), of {self.window} that they read"
             )
         if layer.season is not None:
             count, of = int((layer.season >= FOLLOWS).sum()), layer.season.size
-            text += f"; {count or 'none'} of {of} units follow{'s' if count == 1 else ''} the season of {self.season} rows"
+            text += (
+                f"; {count or 'none'} of {of} units follow{'s' if count == 1 else ''} the season of {self.season} rows"
+            )
         return f"{text}."
 
     def _about_neighbours(self) -> str:
         if self.neighbours is None or not len(self.neighbours):
             return "Which windows looked alike before cannot be told without rows to look through."
         first = self.neighbours.iloc[0]
-        values = first[[h for h in range(1, self.horizon + 1)]].to_numpy(float)
+        values = first[list(range(1, self.horizon + 1))].to_numpy(float)
         last = float(first[0])
         after = float(np.nanmean(values)) if not np.isnan(values).all() else float("nan")
         of = f" of {first['series']}" if self.series != first["series"] else ""
@@ -310,8 +307,8 @@ class Explanation:
         total, change = float(found.values[0].sum()), float(found.change[0])
         verdict = "" if found.complete else " This is more than 1 %: read them with care."
         return (
-            f"The attributions add up to {self._number(total, True)}, the forecast differs by {self._number(change, True)}: "
-            f"a gap of {100 * self.gap:.2g} % ({found.nodes} nodes).{verdict}"
+            f"The attributions add up to {self._number(total, True)}, the forecast differs by "
+            f"{self._number(change, True)}: a gap of {100 * self.gap:.2g} % ({found.nodes} nodes).{verdict}"
         )
 
     # ------------------------------------------------------------ for files
@@ -335,6 +332,10 @@ class Explanation:
             "nodes": found.nodes,
             "times": names,
             "attributions": {name: list(map(float, each)) for name, each in self.attributions.items()},
+            "attributions_by_step": [
+                {name: list(map(float, each)) for name, each in part.items()}
+                for _, part in self.attributions_by_step.groupby(level=0)
+            ],
             "typical_attributions": _records(self.typical_attributions.reset_index()),
             "error": None if self.importance is None else self.importance.error,
             "importance": _records(self.permutation.reset_index()),

@@ -1,8 +1,8 @@
-"""A forecast as a file that runs without minirnn: StableHLO by ``jax.export``, in a zip with a description of its inputs.
+"""A forecast as a file that runs without minirnn: StableHLO by ``jax.export``, in a zip that says what goes in.
 
 The zip holds ``forecast.stablehlo`` (what ``jax.export.deserialize`` reads), ``inputs.json`` (names, shapes and meaning
-of what it takes and gives) and ``README.txt``. Missing values, the calendar, scales and the calibration of the intervals
-are part of the function. Any number of windows goes through it at once.
+of what it takes and gives) and ``README.txt``. Missing values, the calendar, scales and calibrated intervals are part
+of the function. Any number of windows goes through it at once.
 
 Dimension letters: b windows, R rows up to the origin, N rows ahead, C targets, A columns known ahead.
 """
@@ -58,7 +58,9 @@ def export(model: Forecaster, path: str | os.PathLike, platforms=("cpu",), level
         raise ParameterError(f"platforms: got {said}; expected one or more of {', '.join(PLATFORMS)}")
     levels = frames.check_levels(levels)
     if not str(path).endswith(".zip"):
-        raise ParameterError(f"{os.fspath(path)}: an exported forecast is a zip file; expected a name that ends in .zip")
+        raise ParameterError(
+            f"{os.fspath(path)}: an exported forecast is a zip file; expected a name that ends in .zip"
+        )
     about = description(model, platforms, levels)
     contents = {
         PROGRAM: serialized(model, platforms, levels),
@@ -159,7 +161,7 @@ def window_function(model: Forecaster, levels: tuple[float, ...]):
 
 
 def _filled(y, fallback, imputer, c: int, lines: bool = False):
-    """A column (rows,) without gaps, as ``Imputer.transform`` fills it; ``lines`` may read later rows up to the last."""
+    """A column (rows,) without gaps, as ``Imputer.transform`` fills it; ``lines`` may end at later rows."""
     import jax.numpy as jnp
     from jax import lax
 
@@ -200,7 +202,9 @@ def description(model: Forecaster, platforms: tuple[str, ...], levels: tuple[flo
         "units": model.units_,
         "names": list(model.fitted_.names) if len(model.fitted_.names) > 1 else [],
         "inputs": inputs(model),
-        "outputs": {name: {"shape": ["b", model.horizon_, len(model.roles_.target)], "dtype": "float32"} for name in names},
+        "outputs": {
+            name: {"shape": ["b", model.horizon_, len(model.roles_.target)], "dtype": "float32"} for name in names
+        },
     }
 
 
@@ -219,15 +223,19 @@ def readme(about: dict[str, Any], name: str) -> str:
     for key, each in about["inputs"].items():
         lines.append(f"  {key:8} {each['dtype']:8} ({', '.join(map(str, each['shape']))})  {each['meaning']}")
     if "days" in about["inputs"]:
+        rows = about["rows"] + about["horizon"]
         lines += [
             "",
             "Days and seconds of rows whose times are regular, for example:",
             "",
-            f"  times = pandas.date_range(first, periods={about['rows'] + about['horizon']}, freq={about['frequency']!r})",
+            f"  times = pandas.date_range(first, periods={rows}, freq={about['frequency']!r})",
             '  days, seconds = numpy.divmod(times.to_numpy("datetime64[s]").astype("int64"), 86400)',
             '  days, seconds = days[None].astype("int32"), seconds[None].astype("float32")',
         ]
     lines += ["", f"The result is a dict of {', '.join(about['outputs'])}:", ""]
     lines.append(f"  each float32 (b, {about['horizon']}, {len(about['targets'])}), in the unit of the targets")
-    lines += ["", "JAX reads what it has exported for at least six months; export again from the model file after that."]
+    lines += [
+        "",
+        "JAX reads what it has exported for at least six months; export again from the model file after that.",
+    ]
     return "\n".join(lines) + "\n"

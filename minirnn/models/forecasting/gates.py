@@ -55,16 +55,14 @@ class Gates(NamedTuple):
     windows: int
 
 
-def examined(
-    description: Any, members: list[Any], inputs: np.ndarray, place: np.ndarray | None, season: int
-) -> Gates:
+def examined(description: Any, members: list[Any], inputs: np.ndarray, place: np.ndarray | None, season: int) -> Gates:
     """The figures of these windows, of which the last is the one that is explained.
 
     Args:
       description: ``Direct``, ``Decoder`` or ``Segments``.
       members: its weights, K times.
       inputs: (n, T, D) what it reads.
-      place: (n, T) the number of each row, whose remainder by the season is its place in it; None where it is not known.
+      place: (n, T) the number of each row, whose remainder by the season is its place in it; or None.
       season: rows of it; 1 for none.
     """
     each = [list(_traces(description, params, inputs)) for params in members]

@@ -6,6 +6,7 @@ target. What is exchanged are standardised values, so that series of different s
 
 from __future__ import annotations
 
+import itertools
 from typing import NamedTuple
 
 import jax
@@ -34,7 +35,7 @@ def lag_blocks(rows: int) -> list[tuple[int, int]]:
     ends = [0, 1]
     while ends[-1] < rows:
         ends.append(2 * ends[-1])
-    return [(a, min(b, rows) - 1) for a, b in zip(ends, ends[1:])]
+    return [(a, min(b, rows) - 1) for a, b in itertools.pairwise(ends)]
 
 
 def permuted(
