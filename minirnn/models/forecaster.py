@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from minirnn.data.table import Table
     from minirnn.models.backtest import Backtest
     from minirnn.models.checkpoint import Checkpoint
+    from minirnn.models.forecasting.explanation import Explanation
 
 __all__ = ["Forecaster", "ParameterError"]
 
@@ -546,12 +547,66 @@ class Forecaster:
         skill = self.evaluate().skill
         return float("-inf") if skill is None else skill
 
+    # ------------------------------------------------------------ explaining
+
+    def explain(
+        self,
+        frame=None,
+        *,
+        target: str | None = None,
+        series: str | None = None,
+        by_step: bool = False,
+        repeats: int = 5,
+        seed: int = 0,
+    ) -> Explanation:
+        """Why the forecast of :meth:`predict` is what it is.
+
+        What each row adds to it (integrated gradients), which columns are important (permutation), what the gates of
+        the network do, and which windows of the past looked alike.
+
+        Args:
+          frame: rows to start from, as for :meth:`predict`. What has to be tried on other windows is tried on these
+            rows; without a frame on the test part, if the model was fitted in this process.
+          target: the column whose forecast is explained; None takes the first target.
+          series: the series whose forecast is explained; None takes the first one.
+          by_step: attributions for each step ahead too, and not only for their mean.
+          repeats: how often each column is exchanged.
+          seed: of the exchanges.
+        """
+        from minirnn.models.forecasting import explaining
+
+        self._fitted()
+        return explaining.explain(self, frame, target, series, by_step, repeats, seed)
+
     # ------------------------------------------------------------ keeping
 
     def save(self, path) -> None:
         """Writes everything that :meth:`predict` needs to one ``.safetensors`` file, whole or not at all."""
         self._fitted()
         saving.save(self, path)
+
+    def export(self, path, platforms: tuple[str, ...] = ("cpu",), levels: tuple[float, ...] = (0.8, 0.95)) -> None:
+        """Writes the forecast function to a zip file that runs with JAX alone, whole or not at all.
+
+        Missing values, the calendar, scales and intervals are part of the function. To run it:
+
+            import zipfile
+            from jax import export
+            with zipfile.ZipFile("forecast.zip") as file:
+                forecast = export.deserialize(bytearray(file.read("forecast.stablehlo")))
+            result = forecast.call(values=values, days=days, seconds=seconds)
+
+        ``README.txt`` and ``inputs.json`` in the file say what it takes and gives.
+
+        Args:
+          path: of the file, ``.zip``.
+          platforms: where it shall run: ``"cpu"``, ``"cuda"``, ``"rocm"``, ``"tpu"``; none of them need be here.
+          levels: of the intervals.
+        """
+        from minirnn.models.forecasting import exporting
+
+        self._fitted()
+        exporting.export(self, path, platforms, levels)
 
     @classmethod
     def _restore(cls, arrays: dict[str, np.ndarray], description: dict[str, Any]) -> Forecaster:
