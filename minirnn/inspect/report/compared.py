@@ -23,7 +23,7 @@ from minirnn.inspect.report.markup import (
 from minirnn.inspect.report.subject import Subject
 
 TARGETS = 12  # in a table of targets
-OTHERS = ("other1", "other2", "other3", "other4", "other5")  # looks, in turn
+OTHERS = [f"thin {kind}other{k}" for kind in ("", "dotted ") for k in range(1, 6)]  # looks, in turn
 
 
 def others(subject: Subject, identity: str, title: str) -> str:
@@ -105,12 +105,12 @@ def _by_horizon(subject: Subject) -> str:
             subject.title(key),
             steps,
             frame.loc[key].to_numpy(float),
-            looks.get(key) or f"thin {next(rest)}",
+            looks.get(key) or next(rest),
             told=number(means[key], digits),
         )
         for key in order
     ]
-    limit = 2 * float(np.nanmax(frame.loc[main].to_numpy(float)))
+    limit = 1.7 * float(np.nanmax(frame.loc[main].to_numpy(float)))
     first, last = frame.loc[backtest.network].iloc[[0, -1]]
     own = subject.title(backtest.network)
     alt = (
