@@ -283,6 +283,7 @@ class Forecaster:
 
     def _usable(self, table: Table, start) -> tuple[Table, tuple[str, ...]]:
         """The table without the series that cannot be scaled by training rows of their own, and a sentence about them."""
+        settings.check(self.get_params())
         notes: tuple[str, ...] = ()
         while True:
             window, _, found, _ = self._sizes(table, start)
@@ -299,11 +300,11 @@ class Forecaster:
 
     def _job(self, table: Table, start=None) -> tuple[Job, tuple[str, ...]]:
         """What is to be fitted on this table; with sentences about what was decided."""
-        settings.check(self.get_params())
         window, horizon, job_parts, notes = self._sizes(table, start)
         rows = series.of_table(table, horizon)
         stop = job_parts.train
         C = len(table.roles.target)
+        self._check_logarithm(rows, job_parts, table)
         season = self.season
         if season is None:
             longest = max(range(table.series), key=lambda k: stop[k] - job_parts.first[k])
@@ -392,6 +393,19 @@ class Forecaster:
                 f"took window {window} and horizon {horizon}."
             )
             return window, horizon, found, (note,)
+
+    def _check_logarithm(self, rows: series.Series, job_parts: parts.Parts, table: Table) -> None:
+        """Refuses logarithms of what has none, in the rows that are learned from."""
+        if self.transform != "log":
+            return
+        learned = np.arange(len(rows.values)) < np.repeat(job_parts.validation, np.diff(rows.bounds))
+        bad = np.argwhere(learned[:, None] & (rows.values[:, : len(table.roles.target)] <= 0))
+        if len(bad):
+            row, c = bad[0]
+            raise ParameterError(
+                f"transform='log' needs targets above 0; {table.roles.target[c]!r} is {rows.values[row, c]:g} on "
+                f"{frames.time_of(rows, row)}: take 'auto' or 'none'"
+            )
 
     def _check_observed(self, job: Job, table: Table) -> None:
         """Refuses a part most of whose target values had to be filled: it could neither teach nor judge."""
