@@ -207,7 +207,7 @@ class Stream:
         """Raw numbers of the members (K, N, C, P)."""
         fitted, encoder = self.fitted, self.fitted.encoder
         if self._members is not None:
-            raw = stepping.walk(self._members, inputs)
+            raw, _ = stepping.walk(self._members, inputs)
             return raw.reshape(len(raw), encoder.horizon, encoder.targets, -1).astype(np.float64)
         from minirnn.readable import forecasting as half
 
