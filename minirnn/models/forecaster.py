@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from minirnn.data.table import Table
     from minirnn.models.backtest import Backtest
     from minirnn.models.checkpoint import Checkpoint
+    from minirnn.models.forecasting.streaming import Stream
 
 __all__ = ["Forecaster", "ParameterError"]
 
@@ -447,6 +448,43 @@ class Forecaster:
             of = f" of the series {table.names[k]!r}" if table.series > 1 else ""
             raise ParameterError(f"{known[k]} rows{of} given; the model reads windows of {least}")
         return frames.in_order(table, self.columns_)
+
+    def stream(
+        self,
+        series: str | None = None,
+        levels: tuple[float, ...] = (0.8, 0.95),
+        *,
+        alarm: float = 0.95,
+        history: bool = True,
+        start=None,
+    ) -> Stream:
+        """A stream: ``push(row)`` gives the forecast of the rows ahead, and says whether the row is an anomaly.
+
+        Args:
+          series: which one, where there are several.
+          levels: of the intervals.
+          alarm: a row outside the interval of this level, of the forecast made one row before, is an anomaly.
+          history: go on after the last known row; otherwise start anew, at the time ``start``.
+          start: the time of the first row, without history.
+
+        >>> import minirnn
+        >>> model = minirnn.Forecaster(horizon=3, max_epochs=1, ensemble=1, reference="last")
+        >>> stream = model.fit(minirnn.data.load("air_passengers")).stream()
+        >>> stream.push([450.0]).mean.shape
+        (3, 1)
+        """
+        from minirnn.models.forecasting import streaming
+
+        self._fitted()
+        names = self.fitted_.names
+        if series is None and len(names) == 1:
+            series = names[0]
+        if series not in names:
+            raise ParameterError(f"the model has no series {series!r}; expected one of {listed(names, 5)}")
+        levels = frames.check_levels(levels)
+        (alarm,) = frames.check_levels((alarm,))
+        k = int(np.flatnonzero(self.recent_.which == names.index(series))[0])
+        return streaming.open_stream(self, k, levels, alarm, history, start)
 
     # ------------------------------------------------------------ judging
 

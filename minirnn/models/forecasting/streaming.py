@@ -8,15 +8,22 @@ Dimension letters: R rows that are read, W rows of the window, N rows ahead, C t
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from minirnn.data import calendar
 from minirnn.models.forecasting import intervals, rows, stepping
 from minirnn.models.forecasting.encoder import Encoder
 from minirnn.models.forecasting.fitted import Fitted, spread
 from minirnn.models.forecasting.series import Series
+from minirnn.models.forecasting.settings import ParameterError
 from minirnn.params import QUANTILES, Direct
+
+if TYPE_CHECKING:
+    from minirnn.models.forecaster import Forecaster
+
+FARTHEST = 100_000  # rows that may be missing in a row
 
 
 class Step(NamedTuple):
@@ -136,6 +143,40 @@ class Stream:
             return None
         return Step(time, truth, score, anomaly, self.rows.ahead_times(), self._next.mean, self._next.quantiles)
 
+    def until(self, time) -> int:
+        """How many rows are missing before a row of this time.
+
+        Raises:
+          ParameterError: the time is not later than the last row's, lies between two rows, or far ahead.
+        """
+        expected, frequency = self.next_time, self.fitted.encoder.frequency
+        if time == expected:
+            return 0
+        said = f"the next row is due at {plain(expected)}" if frequency else f"the next row is {expected}"
+        if time < expected:
+            raise ParameterError(f"{plain(time)} is known already, {said}; leave such rows out, or start anew")
+        steps = time - expected if frequency is None else (time - expected) / np.timedelta64(1, "D")
+        length = 1.0 if frequency is None else calendar.step_days(frequency)
+        if steps / length > FARTHEST:
+            raise ParameterError(f"{plain(time)} lies more than {FARTHEST:,} rows ahead: {said}; start anew")
+        grid = calendar.later(expected, int(steps / length * 1.5) + 400, frequency)
+        missing = int(np.searchsorted(grid, time))
+        if missing == len(grid) or grid[missing] != time:
+            raise ParameterError(f"{plain(time)} lies between two rows: rows are {frequency} apart, and {said}")
+        return missing + 1
+
+    def skip(self, missing: int) -> None:
+        """So many rows are missing: they are filled as any missing values."""
+        nothing = np.full(len(self.fitted.encoder.imputer.methods), np.nan)
+        for _ in range(missing):
+            time = int(self.rows.next_time.astype(np.int64)) if self._plan else 0
+            values = nothing.copy()
+            if time in self._plan:
+                values[list(self.fitted.encoder.ahead)] = self._plan.pop(time)
+            self.rows.push(values)
+        if missing:
+            self._next = self._forecast()
+
     # ------------------------------------------------------------ the forecast
 
     def _forecast(self) -> Forecast | None:
@@ -214,8 +255,8 @@ class Stream:
         ahead = np.zeros((encoder.horizon, 0), np.float32)
         if not isinstance(fitted.description.horizon, Direct):
             end = self.rows.end
-            calendar = self.rows.features[end : end + encoder.horizon]
-            ahead = np.concatenate([calendar, self._ahead()], axis=1).astype(np.float32)
+            features = self.rows.features[end : end + encoder.horizon]
+            ahead = np.concatenate([features, self._ahead()], axis=1).astype(np.float32)
         state = half.start(half.make_optimizer(1e-3, 1.0), fitted.members)
         return np.asarray(half.predict(fitted.description, state, inputs[None], ahead[None]), np.float64)[:, 0]
 
@@ -233,6 +274,29 @@ class Stream:
         score = intervals.score((value - self.offset) / self.scale, self._next.curve, QUANTILES)
         below, above = self._alarm
         return np.where(known, score, np.nan), known & ((score < below) | (score > above))
+
+
+def plain(time) -> str:
+    """A time as people write it: the clock only where there is one.
+
+    >>> plain(np.datetime64("2024-01-01T13:00", "us")), plain(np.datetime64("2024-01-01", "us")), plain(7)
+    ('2024-01-01 13:00:00', '2024-01-01', '7')
+    """
+    if not isinstance(time, np.datetime64):
+        return str(time)
+    day = time.astype("datetime64[D]")
+    if day == time:
+        return str(day)
+    second = time.astype("datetime64[s]")
+    return str(second if second == time else time).replace("T", " ")
+
+
+def open_stream(model: Forecaster, k: int, levels, alarm: float, history: bool, start) -> Stream:
+    """The stream of the k-th of the series that a model keeps."""
+    if not history and start is None and model.frequency_ is not None:
+        raise ParameterError("a stream without history needs the time of its first row; pass start")
+    start = 0 if start is None else start if model.frequency_ is None else np.datetime64(start, "us")
+    return Stream(model.fitted_, model.recent_, k, levels=levels, alarm=alarm, history=history, start=start)
 
 
 def _calendar(encoder: Encoder) -> object:
