@@ -44,6 +44,7 @@ class Backtest:
       notes: one sentence for each thing worth knowing.
       refit: whether everything was fitted anew at each origin.
       members: (K, n, horizon, C) the forecast of each member (seed) of the network by itself.
+      without: (n, horizon, C) the same forecast without its network: the smoothing and the regression alone.
     """
 
     network: str
@@ -66,6 +67,7 @@ class Backtest:
     notes: tuple[str, ...] = ()
     refit: bool = False
     members: np.ndarray | None = None
+    without: np.ndarray | None = None
 
     # ------------------------------------------------------------ numbers
 
@@ -132,6 +134,15 @@ class Backtest:
     def ranked_by(self) -> str:
         """``"MAE"`` for one target of one series, else ``"MASE"``; MAE too where no series has a scale."""
         return "MAE" if self.single or self.test[self.network]["MASE"] is None else "MASE"
+
+    def _error_of(self, forecast: np.ndarray) -> float:
+        """The error by which forecasts are ranked, of any forecast."""
+        row = metrics.table(
+            self.actual, forecast, self._scales(self.mase_scale), self._scales(self.rmsse_scale), self.counts
+        )
+        value = row[self.ranked_by]
+        assert value is not None
+        return value
 
     def _score(self, name: str) -> float:
         value = self.test[name][self.ranked_by]
@@ -269,12 +280,38 @@ class Backtest:
 
     @property
     def sentence(self) -> str:
-        """Who wins, by how much, and whether the network is worth using; a second sentence where it only repeats."""
-        return self._winner() + self._repeats()
+        """Who wins, by how much, and whether the network is worth using; a further sentence where it only repeats."""
+        return self._winner() + self._adds() + self._repeats()
+
+    @property
+    def network_adds(self) -> float | None:
+        """1 - error / error of the same forecast without its network; None where that is not known."""
+        if self.without is None:
+            return None
+        own, bare = self._score(self.network), self._error_of(self.without)
+        return 1 - own / bare if bare > 0 else 0.0
+
+    def title_of(self, name: str) -> str:
+        """What a forecast is called; that of the network is a hybrid where it has parts that are no network."""
+        hybrid = name == self.network and self.without is not None
+        return f"{title(name)} hybrid" if hybrid else title(name)
+
+    def _adds(self) -> str:
+        """What the network has to do with it, in words."""
+        if self.network_adds is None:
+            return ""
+        network, percent = title(self.network), 100 * self.network_adds
+        if not np.any(self.without != self.forecasts[self.network]):
+            return f" The {network} was given no weight in it: the smoothing and the regression do it all."
+        if abs(percent) < 0.5:
+            return f" The {network} itself changes it by less than 0.5 %."
+        if percent > 0:
+            return f" The {network} itself accounts for {percent:.1f} % of it."
+        return f" Without the {network} it would be {-percent:.1f} % better."
 
     def _winner(self) -> str:
         own, best = self._score(self.network), self._score(self.best_naive)
-        network, other = title(self.network), title(self.best_naive)
+        network, other = self.title_of(self.network), self.title_of(self.best_naive)
         digits = digits_for(min(own, best) or max(own, best))
         unit = self.units.get(self.targets[0], "") if self.single else ""
         error = "mean absolute error" if self.ranked_by == "MAE" else "mean absolute scaled error"
@@ -305,7 +342,7 @@ class Backtest:
         """The lag check in words, or nothing."""
         if not self.shifted:
             return ""
-        says = f" The forecasts of the {title(self.network)} are merely the last value shifted"
+        says = f" The forecasts of the {self.title_of(self.network)} are merely the last value shifted"
         if self._score(self.best_naive) >= 0.99 * self._score("last_value"):
             return f"{says}, and no other forecast here finds anything better."
         return f"{says}, while the {title(self.best_naive)} forecast shows that more can be known."
@@ -334,6 +371,7 @@ class Backtest:
                 "best_naive": self.best_naive,
                 "skill": self.skill,
                 "skill_interval": found,
+                "network_adds": self.network_adds,
                 "shifted": self.shifted,
                 "seeds": self.seeds,
                 "sentence": self.sentence,

@@ -9,6 +9,7 @@ plan is added that makes the mean of those so far err least. A mean of several i
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -115,9 +116,7 @@ def _mean_of(trials: list[Trial]) -> tuple[Choice, ...]:
         counts[added] += 1
         total = total + errors[added]
     order = np.argsort(-counts, kind="stable")
-    return tuple(
-        dataclasses.replace(trials[k].choice, weight=float(counts[k] / STEPS)) for k in order if counts[k]
-    )
+    return tuple(dataclasses.replace(trials[k].choice, weight=float(counts[k] / STEPS)) for k in order if counts[k])
 
 
 def _folds(setting: Setting, plans: list[Plan]) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -126,7 +125,7 @@ def _folds(setting: Setting, plans: list[Plan]) -> list[tuple[np.ndarray, np.nda
     lengths = setting.stop - firsts
     ends = [firsts + (lengths * cut).astype(np.int64) for cut in CUTS]
     least = max(plan.reference(setting.window, setting.horizon).least for plan in plans)
-    folds = list(zip(ends, ends[1:]))
+    folds = list(itertools.pairwise(ends))
     suit = [fold for fold in folds if (fold[0] - firsts - least - setting.horizon).max() >= LEAST_WINDOWS]
     return suit if len(suit) > 1 else folds
 

@@ -296,6 +296,14 @@ class Encoder:
         rows = self._ahead(origins)
         return (prepared.targets.carried + prepared.usual)[rows], prepared.known[rows]
 
+    def rescale(self, values: np.ndarray, series: Series, origins: np.ndarray) -> np.ndarray:
+        """Forecasts (n, N, C) in the unit of the targets, scaled: the reverse of :meth:`unscale`."""
+        which = np.searchsorted(series.bounds, origins, side="right") - 1
+        scaler = self.scales(series)
+        plain = np.log(values) if self.plan.log else values
+        C = self.targets
+        return (plain - scaler.mean[which][:, None, :C]) / scaler.std[which][:, None, :C]
+
     def unscale(self, values: np.ndarray, series: Series, origins: np.ndarray) -> np.ndarray:
         """Scaled forecasts (n, N, C) or (n, N, C, Q) in the unit of the targets."""
         which = np.searchsorted(series.bounds, origins, side="right") - 1

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minirnn.models.forecasting import recursion
 from minirnn.models.forecasting.encoder import Encoder, Prepared
 from minirnn.models.forecasting.intervals import Calibration, normal_scores
 from minirnn.models.forecasting.series import Series
@@ -63,6 +64,8 @@ class Fitted:
       share: of the network's mean in the forecast, 0 to 1: how sure the validation rows are of its worth.
       calibration: of the intervals.
       names: of the series of the training.
+      recursion: (N, C) the spread of the errors of each step, where forecasts are fed back; the parts above then
+        forecast one row. None where they forecast all N at once.
     """
 
     encoder: Encoder
@@ -73,6 +76,7 @@ class Fitted:
     share: float
     calibration: Calibration
     names: tuple[str, ...]
+    recursion: np.ndarray | None = None
 
     # ------------------------------------------------------------ scaled forecasts
 
@@ -104,6 +108,9 @@ class Fitted:
     def curves(self, rows: Rows, origins: np.ndarray, backend: str) -> tuple[np.ndarray, np.ndarray]:
         """Means of each member (K, n, N, C) and the values of the curves (n, N, C, Q) at ``QUANTILES``, scaled."""
         origins = np.asarray(origins)
+        if self.recursion is not None:
+            mean = recursion.means(self, rows.series, origins, backend, len(self.recursion))
+            return mean[None], mean[..., None] + self.recursion[..., None] * normal_scores(QUANTILES)
         means, values = [], []
         for first in range(0, max(len(origins), 1), BLOCK):
             block = origins[first : first + BLOCK]
@@ -114,6 +121,16 @@ class Fitted:
             offsets = (self.scale[..., None] * spread(self.description, raw)).mean(axis=0)
             values.append(mean.mean(axis=0)[..., None] + offsets)
         return np.concatenate(means, axis=1), np.concatenate(values)
+
+    @property
+    def steps(self) -> int:
+        """N."""
+        return self.encoder.horizon if self.recursion is None else len(self.recursion)
+
+    def truth(self, rows: Rows, origins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The scaled targets ahead (n, N, C), and where they are known."""
+        ahead = origins[:, None] + np.arange(1, self.steps + 1)
+        return (rows.own.targets.carried + rows.own.usual)[ahead], rows.own.known[ahead]
 
     # ------------------------------------------------------------ forecasts
 

@@ -14,7 +14,7 @@ from minirnn.data.windows import Windows
 from minirnn.models.forecasting import choosing, intervals
 from minirnn.models.forecasting.choosing import Choice, Setting
 from minirnn.models.forecasting.encoder import Encoder
-from minirnn.models.forecasting.fitted import Base, Fitted, Rows, base_forecast, spread
+from minirnn.models.forecasting.fitted import Base, Fitted, Rows, base_forecast
 from minirnn.models.forecasting.intervals import Calibration
 from minirnn.models.forecasting.parts import Parts
 from minirnn.models.forecasting.series import Series
@@ -37,6 +37,8 @@ from minirnn.params import (
 MOST_VALIDATION = 4000  # windows that are judged after every epoch
 MOST_TRAINING = 16_384  # windows that a member sees in an epoch
 KEPT_BYTES = 1 << 28  # of windows that are cut out beforehand
+CAUTION = 2.0  # standard errors by which the network's gain has to exceed none
+MOST_RECURSIVE = 500  # validation windows from which forecasts are fed back
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,15 @@ class Job:
     def setting(self, stop: np.ndarray) -> Setting:
         """What the choice of a reference may see: the rows before ``stop``."""
         return Setting(
-            self.series, stop, self.window, self.horizon, self.targets, self.ahead, self.frequency, self.imputer, self.season
+            self.series,
+            stop,
+            self.window,
+            self.horizon,
+            self.targets,
+            self.ahead,
+            self.frequency,
+            self.imputer,
+            self.season,
         )
 
     def encoder(self, plan, stop: np.ndarray) -> Encoder:
@@ -169,10 +179,13 @@ def fit(
     The network learns what bases that have seen the training rows leave over, and is judged on the validation rows with
     them. In the end the bases are fitted on both.
     """
+    if job.settings["strategy"] == "recursive" and job.horizon > 1:
+        return _recursive(job, mesh, checkpoint, resume, optimizer, progress)
     settings, parts = job.settings, job.parts
     choices = chosen(job)
     bases = fit_bases(job, choices, parts.train)
-    encoder = bases[0].encoder
+    # The network reads no level: where levels drift it would be asked about ones that it has never seen.
+    encoder = job.encoder(dataclasses.replace(choices[0].plan, revert=False), parts.train)
     description = describe(settings, job.horizon, job.targets)
     blank = Calibration(np.zeros((0, job.horizon, job.targets)))
     fitted = Fitted(encoder, bases, description, [], np.ones((job.horizon, job.targets)), 1.0, blank, job.names)
@@ -218,6 +231,27 @@ def fit(
     return dataclasses.replace(fitted, bases=fit_bases(job, choices, parts.validation)), history, choices
 
 
+def _recursive(job: Job, mesh, checkpoint, resume, optimizer, progress):
+    """A model of one step, whose intervals are calibrated on forecasts that were fed back."""
+    one = dataclasses.replace(job, horizon=1)
+    fitted, history, choices = fit(
+        one, mesh=mesh, checkpoint=checkpoint, resume=resume, optimizer=optimizer, progress=progress
+    )
+    rows, backend = fitted.prepare(job.series), job.settings["backend"]
+    # Judged with bases that have not seen the validation rows.
+    judged = dataclasses.replace(fitted, bases=fit_bases(one, choices, job.parts.train))
+    judged = dataclasses.replace(judged, recursion=np.ones((job.horizon, job.targets)))
+    least = max(base.encoder.reference.least for base in fitted.bases)
+    origins = _some(job.series.origins(least, *job.parts.of("validation"), job.horizon), MOST_RECURSIVE)
+    means, _ = judged.curves(rows, origins, backend)
+    truth, known = judged.truth(rows, origins)
+    errors = np.where(known, truth - means[0], np.nan)
+    spread = np.sqrt(np.nanmean(errors**2, axis=0))
+    spread = np.where(spread > 0, spread, 1.0)
+    fitted = dataclasses.replace(fitted, recursion=spread)
+    return fitted.with_calibration(errors / spread), history, choices
+
+
 def _some(origins: np.ndarray, most: int) -> np.ndarray:
     if len(origins) <= most:
         return origins
@@ -255,15 +289,17 @@ def calibrated(fitted: Fitted, rows: Rows, origins: np.ndarray, backend: str) ->
 def scores(fitted: Fitted, rows: Rows, origins: np.ndarray, backend: str) -> np.ndarray:
     """Where the truth lies on the curves (n, N, C), NaN where it is not known."""
     _, values = fitted.curves(rows, origins, backend)
-    truth, known = fitted.encoder.truth(rows.own, origins)
+    truth, known = fitted.truth(rows, origins)
     return np.where(known, intervals.score(np.where(known, truth, 0.0), values, QUANTILES), np.nan)
 
 
 def worth(fitted: Fitted, rows: Rows, origins: np.ndarray, backend: str) -> float:
     """The share of the network's mean that the validation rows speak for.
 
-    With a gain g in squared error over the bases, of standard error s over blocks of N rows, it is 1 - (s/g)^2, as of
-    James and Stein (1961); 0 where there is no gain, or where the rows hold less than three blocks to judge by.
+    With a gain g in squared error over the bases, of standard error s over blocks of N rows, it is 1 - (CAUTION s/g)^2,
+    which with a CAUTION of one is the shrinkage of James and Stein (1961); 0 where there is no gain, or where the rows
+    hold fewer than three blocks to judge by. The network was stopped where it did best on these rows, so that the gain
+    flatters it: hence two.
     """
     if not len(origins):
         return 0.0
@@ -282,4 +318,4 @@ def worth(fitted: Fitted, rows: Rows, origins: np.ndarray, backend: str) -> floa
         return 0.0
     means = np.array([block.mean() for block in np.array_split(gain, blocks)])
     error = means.std(ddof=1) / np.sqrt(blocks)
-    return float(max(0.0, 1 - (error / gain.mean()) ** 2))
+    return float(max(0.0, 1 - (CAUTION * error / gain.mean()) ** 2))

@@ -11,6 +11,7 @@ Dimension letters: n windows, N rows ahead, C targets, Q levels.
 
 from __future__ import annotations
 
+import bisect
 import math
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -65,41 +66,79 @@ class Calibration:
     def quantile(self, level: float) -> np.ndarray:
         """The score below which this share of forecasts will lie (N, C).
 
-        With n scores it is the one of rank (n + 1) level, which is what makes the coverage exact. A step with fewer than
-        ``ENOUGH`` scores takes those of all steps together. Where the scores are too few for a rank it is the outermost
-        one, or that of the normal distribution where it is further out. It rises with the level, so that wider
-        intervals hold narrower ones.
+        With n scores it is the one of rank (n + 1) level, which is what makes the coverage exact. A step with fewer
+        than ``ENOUGH`` scores takes those of all steps together. Where the scores are too few for a rank it is the
+        outermost one, or that of the normal distribution where it is further out. It rises with the level, so that
+        wider intervals hold narrower ones.
         """
         steps, targets = self.scores.shape[1:]
         result = np.empty((steps, targets))
         for c in range(targets):
-            together = self.scores[:, :, c]
-            pooled = _ranked(together[~np.isnan(together)], level)
+            pooled = _ranked(_sorted(self.scores[:, :, c]), level)
             for h in range(steps):
-                own = self.scores[:, h, c]
-                own = own[~np.isnan(own)]
+                own = _sorted(self.scores[:, h, c])
                 result[h, c] = _ranked(own, level) if len(own) >= ENOUGH else pooled
         return result
 
     def intervals(self, values: np.ndarray, known_levels, levels) -> dict[float, np.ndarray]:
         """Quantile level -> values (n, N, C), for the ends of the intervals of these levels, such as (0.8, 0.95)."""
-        ends = sorted({round(end, 10) for level in levels for end in ((1 - level) / 2, (1 + level) / 2)})
-        return {end: at_score(self.quantile(end), values, known_levels) for end in ends}
+        return {end: at_score(self.quantile(end), values, known_levels) for end in _ends(levels)}
+
+    def rolling(self, scores: np.ndarray, when: np.ndarray, levels) -> dict[float, np.ndarray]:
+        """Quantiles of the scores as known at each origin: with those of forecasts whose truth had come.
+
+        Args:
+          scores: (n, N, C) of the forecasts themselves, NaN where the truth is not known.
+          when: (n,) the step at which each forecast was made.
+          levels: of the intervals.
+
+        Returns:
+          Quantile level -> scores (n, N, C).
+        """
+        ends = _ends(levels)
+        result = {end: np.empty(scores.shape) for end in ends}
+        order = np.argsort(when, kind="stable")
+        n, steps, targets = scores.shape
+        for c in range(targets):
+            together = _sorted(self.scores[:, :, c])
+            own = [_sorted(self.scores[:, h, c]) for h in range(steps)]
+            arrived = [0] * steps  # forecasts whose truth h + 1 steps later has come
+            for time in np.unique(when):
+                for h in range(steps):
+                    while arrived[h] < n and when[order[arrived[h]]] + h + 1 <= time:
+                        found = scores[order[arrived[h]], h, c]
+                        if not np.isnan(found):
+                            bisect.insort(own[h], found)
+                            bisect.insort(together, found)
+                        arrived[h] += 1
+                now = when == time
+                for end in ends:
+                    pooled = _ranked(together, end)
+                    result[end][now, :, c] = [_ranked(each, end) if len(each) >= ENOUGH else pooled for each in own]
+        return result
 
     def extended(self, scores: np.ndarray) -> Calibration:
         """With more scores, the latest last; the oldest leave."""
         return Calibration(np.concatenate([self.scores, scores])[-MOST:])
 
 
-def _ranked(scores: np.ndarray, level: float) -> float:
-    """The score of the rank that covers this share."""
-    normal = NormalDist().inv_cdf(level)
-    if not len(scores):
+def _ends(levels) -> list[float]:
+    """The quantile levels at the ends of intervals of these levels."""
+    return sorted({round(end, 10) for level in levels for end in ((1 - level) / 2, (1 + level) / 2)})
+
+
+def _sorted(scores: np.ndarray) -> list[float]:
+    return sorted(scores[~np.isnan(scores)].tolist())
+
+
+def _ranked(ordered: list[float], level: float) -> float:
+    """The score of the rank that covers this share, of scores in ascending order."""
+    normal, count = NormalDist().inv_cdf(level), len(ordered)
+    if not count:
         return normal
     below = level < 0.5  # counted from the other side
-    ordered = np.sort(-scores if below else scores)
-    rank = math.ceil((len(scores) + 1) * (1 - level if below else level) - 1e-9)
-    found = float(ordered[min(rank, len(scores)) - 1])
-    if rank > len(scores):
-        found = max(found, abs(normal))
-    return -found if below else found
+    rank = math.ceil((count + 1) * (1 - level if below else level) - 1e-9)
+    found = ordered[count - min(rank, count)] if below else ordered[min(rank, count) - 1]
+    if rank > count:
+        return min(found, normal) if below else max(found, normal)
+    return found

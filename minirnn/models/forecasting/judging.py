@@ -10,15 +10,17 @@ import numpy as np
 from minirnn.models import baselines, metrics
 from minirnn.models.backtest import Backtest
 from minirnn.models.context import Context
-from minirnn.models.forecasting import frames
-from minirnn.models.forecasting.fitted import base_forecast
+from minirnn.models.forecasting import frames, intervals
+from minirnn.models.forecasting.fitted import Rows
 from minirnn.models.forecasting.parts import Parts
 from minirnn.models.forecasting.series import Series, of_table
+from minirnn.params import QUANTILES
 
 if TYPE_CHECKING:
     from minirnn.models.forecaster import Forecaster
 
 LEVELS = (0.0, 0.5, 0.8, 0.95)  # 0 is the median
+MOST_ROLLING = 20_000  # origins; intervals of more of them are calibrated on the validation rows alone
 
 
 def rolling(model: Forecaster, frame, roles: dict[str, Any], start, stride: int, refit: bool) -> Backtest:
@@ -71,20 +73,13 @@ def backtest(model: Forecaster, parts: Parts, stride: int = 1, refit: bool = Fal
         without = None
     else:
         rows = model.fitted_.prepare(series)
-        members, quantiles = model.fitted_.forecast(series, origins, LEVELS, model.backend, rows)
-        base = base_forecast(model.fitted_.bases, rows.bases, origins)
-        without = model.fitted_.encoder.unscale(base, series, origins)
+        members, quantiles = _forecasts(model, rows, origins)
+        bare = dataclasses.replace(model.fitted_, share=0.0)
+        without = model.fitted_.encoder.unscale(bare.curves(rows, origins, model.backend)[0][0], series, origins)
     contexts = [context(model, series, parts, c) for c in range(C)]
     others = baselines.compare(contexts, origins, refit=refit)
-    network = model.fitted_.description.horizon
     cell = model.fitted_params_["cell"]
     about = model._about()
-    notes = list(others.notes)
-    if without is not None and counts.any():
-        own, bare = metrics.mae(actual, members.mean(axis=0), counts), metrics.mae(actual, without, counts)
-        about["without_network"] = {"MAE": bare}
-        about["network_adds"] = 1 - own / bare if bare > 0 else 0.0
-    del network
     which = np.searchsorted(series.bounds, origins, side="right") - 1
     scales = np.array([[_scales(model, series, parts, k, c) for c in range(C)] for k in range(len(series.which))])
     return Backtest(
@@ -105,9 +100,29 @@ def backtest(model: Forecaster, parts: Parts, stride: int = 1, refit: bool = Fal
         rmsse_scale=scales[..., 1],
         splits=_splits(series, parts, C),
         model=about,
-        notes=tuple(notes),
+        notes=others.notes,
         refit=refit,
         members=members,
+        without=without,
+    )
+
+
+def _forecasts(model: Forecaster, rows: Rows, origins: np.ndarray):
+    """Means of each member (K, n, N, C), and quantiles calibrated with all errors that were known at each origin."""
+    fitted, series = model.fitted_, rows.series
+    means, values = fitted.curves(rows, origins, model.backend)
+    if len(origins) > MOST_ROLLING:
+        ends = fitted.calibration.intervals(values, QUANTILES, LEVELS)
+    else:
+        truth, known = fitted.truth(rows, origins)
+        seen = np.where(known, intervals.score(np.where(known, truth, 0.0), values, QUANTILES), np.nan)
+        when = np.searchsorted(np.unique(series.times), series.times[origins])
+        wanted = fitted.calibration.rolling(seen, when, LEVELS)
+        ends = {end: intervals.at_score(each, values, QUANTILES) for end, each in wanted.items()}
+    unscale = fitted.encoder.unscale
+    return (
+        np.stack([unscale(mean, series, origins) for mean in means]),
+        {end: unscale(value, series, origins) for end, value in ends.items()},
     )
 
 
@@ -166,7 +181,9 @@ def _refitted(model: Forecaster, series: Series, origins: np.ndarray):
     times = series.times[origins]
     for time in np.unique(times):
         now = np.flatnonzero(times == time)
-        fresh = Forecaster(**model.get_params()).set_params(window=model.window_, horizon=model.horizon_, progress=False)
+        fresh = Forecaster(**model.get_params()).set_params(
+            window=model.window_, horizon=model.horizon_, progress=False
+        )
         after = series.times[origins[now[0]] + 1]
         fresh._fit(model.table_, after, None, False, None, None)
         found, ends = fresh.fitted_.forecast(series, origins[now], LEVELS, model.backend)
@@ -177,8 +194,3 @@ def _refitted(model: Forecaster, series: Series, origins: np.ndarray):
         for level, values in ends.items():
             quantiles[level][now] = values
     return members, quantiles
-
-
-def without_network(model: Forecaster):
-    """The same model whose network counts for nothing."""
-    return dataclasses.replace(model.fitted_, share=0.0)

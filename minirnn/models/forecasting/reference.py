@@ -32,7 +32,7 @@ class Reference:
     Args:
       window: W, rows that the network reads.
       horizon: N.
-      alpha: weight of the newest row in the level, each older one weighing 1 - alpha of the next; 1 takes the last value.
+      alpha: weight of the newest row in the level, each older one weighing 1 - alpha of the next; 1: the last value.
       season: m; 1 for none.
       gamma: the same weight for seasons; 0 is their plain mean, 1 takes the last season as it was.
       seasons: how many are read.

@@ -53,6 +53,8 @@ def flatten(model: Forecaster) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         for c, ridge in enumerate(base.linear):
             arrays[f"bases.{k}.linear.{c}.coefficients"] = ridge.coefficients
             arrays[f"bases.{k}.linear.{c}.intercept"] = ridge.intercept
+    if fitted.recursion is not None:
+        arrays["recursion"] = fitted.recursion
     for k, params in enumerate(fitted.members):
         arrays |= {f"members.{k}.{name}": array for name, array in zip(array_names(params), _leaves(params))}
     history = model.history_
@@ -75,7 +77,11 @@ def flatten(model: Forecaster) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         "masked": list(fitted.encoder.masked),
         "plan": dataclasses.asdict(fitted.encoder.plan),
         "bases": [
-            {"plan": dataclasses.asdict(base.encoder.plan), "weight": base.weight, "penalties": [r.penalty for r in base.linear]}
+            {
+                "plan": dataclasses.asdict(base.encoder.plan),
+                "weight": base.weight,
+                "penalties": [r.penalty for r in base.linear],
+            }
             for base in fitted.bases
         ],
         "choices": [{"penalty": choice.penalty, "error": choice.error} for choice in model.choices_],
@@ -128,11 +134,14 @@ def restore(cls, arrays: dict[str, np.ndarray], description: dict[str, Any]) -> 
 
 
 def _fitted(model, arrays, description) -> Fitted:
+    params = model.fitted_params_
     C, columns, S = len(model.roles_.target), len(model.columns_), len(description["names"])
     methods = tuple(description["imputer"]["methods"])
     if len(methods) != columns or not set(methods) <= set(METHODS):
         raise ValueError("imputer.methods do not fit the columns")
-    imputer = Imputer(methods, storage.expect(arrays, "imputer.fallback", (S, columns)), int(description["imputer"]["season"]))
+    imputer = Imputer(
+        methods, storage.expect(arrays, "imputer.fallback", (S, columns)), int(description["imputer"]["season"])
+    )
     scaler = Scaler(*(storage.expect(arrays, f"scaler.{name}", (S, columns)) for name in ("mean", "std")))
     if not (scaler.std > 0).all():
         raise ValueError("scaler.std must be positive")
@@ -141,6 +150,8 @@ def _fitted(model, arrays, description) -> Fitted:
     masked = tuple(int(c) for c in description["masked"])
     if not all(0 <= c < columns for c in masked):
         raise ValueError("masked names columns that do not exist")
+    recursive = params["strategy"] == "recursive" and model.horizon_ > 1
+    steps = 1 if recursive else model.horizon_  # that are forecast at once
     ahead = tuple(model.columns_.index(name) for name in model.roles_.future)
 
     def encoder(name: str, plan: dict[str, Any]) -> Encoder:
@@ -148,7 +159,7 @@ def _fitted(model, arrays, description) -> Fitted:
         bare = Encoder(
             plan,
             model.window_,
-            model.horizon_,
+            steps,
             C,
             ahead,
             model.frequency_,
@@ -171,16 +182,15 @@ def _fitted(model, arrays, description) -> Fitted:
         ridges = []
         for c, penalty in zip(range(C), about["penalties"], strict=True):
             prefix = f"bases.{k}.linear.{c}"
-            shape = (len(each.linear_inputs(c)), model.horizon_)
+            shape = (len(each.linear_inputs(c)), steps)
             coefficients = storage.expect(arrays, f"{prefix}.coefficients", shape)
             ridges.append(Ridge(coefficients, storage.expect(arrays, f"{prefix}.intercept", shape[1:]), float(penalty)))
         bases.append(Base(each, tuple(ridges), float(about["weight"])))
     if not bases:
         raise ValueError("there is no base")
-    params = model.fitted_params_
-    network = fitting.describe(params, model.horizon_, C)
+    network = fitting.describe(params, steps, C)
     inputs = sum(map(len, own.channels().values()))
-    features = 0 if params["strategy"] == "direct" and params["segment"] is None else len(own.names) + len(ahead)
+    features = 0 if params["strategy"] != "seq2seq" and params["segment"] is None else len(own.names) + len(ahead)
     template = init_horizon(0, network.horizon, inputs, features)
     members = []
     for k in range(params["ensemble"]):
@@ -192,9 +202,11 @@ def _fitted(model, arrays, description) -> Fitted:
     share = float(description["share"])
     if not 0 <= share <= 1:
         raise ValueError(f"share is {share}")
-    scale = storage.expect(arrays, "scale", (model.horizon_, C))
+    scale = storage.expect(arrays, "scale", (steps, C))
+    recursion = storage.expect(arrays, "recursion", (model.horizon_, C)) if recursive else None
     scores = storage.expect(arrays, "calibration.scores", (None, model.horizon_, C), missing=True).astype(np.float64)
-    return Fitted(own, tuple(bases), network, members, scale, share, Calibration(scores), tuple(map(str, description["names"])))
+    names = tuple(map(str, description["names"]))
+    return Fitted(own, tuple(bases), network, members, scale, share, Calibration(scores), names, recursion)
 
 
 def _recent(model, arrays, description) -> series.Series:

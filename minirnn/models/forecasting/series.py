@@ -45,7 +45,7 @@ class Series:
         return self.bounds[np.searchsorted(self.bounds, rows, side="right") - 1]
 
     def origins(self, least: int, start: np.ndarray, stop: np.ndarray, horizon: int) -> np.ndarray:
-        """The origins whose rows ahead all lie in ``start[k] .. stop[k] - 1``, with at least so many rows up to them."""
+        """The origins whose rows ahead all lie in ``start[k] .. stop[k] - 1``, ``least`` rows up to them."""
         parts = []
         for first, begin, end in zip(self.bounds, start, stop):
             parts.append(np.arange(max(begin - 1, first + least - 1), end - horizon))
