@@ -293,6 +293,11 @@ def plain(time) -> str:
 
 def open_stream(model: Forecaster, k: int, levels, alarm: float, history: bool, start) -> Stream:
     """The stream of the k-th of the series that a model keeps."""
+    if model.fitted_.recursion is not None:
+        raise ParameterError(
+            "a model with strategy='recursive' feeds forecasts back row by row; a stream needs strategy='direct' or "
+            "'seq2seq'"
+        )
     if not history and start is None and model.frequency_ is not None:
         raise ParameterError("a stream without history needs the time of its first row; pass start")
     start = 0 if start is None else start if model.frequency_ is None else np.datetime64(start, "us")
