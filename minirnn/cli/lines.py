@@ -129,5 +129,7 @@ def _number(cell: Any, name: str, delimiter: str) -> float:
     except (TypeError, ValueError, OverflowError):
         value = float("inf")
     if not abs(value) <= LARGEST and value == value:
-        raise UsageError(f"{str(cell)[:40]!r} in {name!r} is no finite number; leave the cell empty where it is missing")
+        raise UsageError(
+            f"{str(cell)[:40]!r} in {name!r} is no finite number; leave the cell empty where it is missing"
+        )
     return value

@@ -41,9 +41,7 @@ def add_parser(subparsers) -> None:
     parser.add_argument("model", metavar="MODEL", help="a saved model (.safetensors)")
     parser.add_argument("--columns", metavar="A,B,...", help="names of the columns, where the CSV has no header")
     parser.add_argument("--date-column", metavar="COLUMN", help="the column of times (default: that of the training)")
-    parser.add_argument(
-        "--levels", default="0.8,0.95", metavar="A,B,...", help="of the intervals (default: 0.8,0.95)"
-    )
+    parser.add_argument("--levels", default="0.8,0.95", metavar="A,B,...", help="of the intervals (default: 0.8,0.95)")
     parser.add_argument(
         "--alarm",
         type=float,
@@ -52,7 +50,9 @@ def add_parser(subparsers) -> None:
         help="rows outside the interval of this level are anomalies; of ordinary rows 1 - LEVEL are (default: 0.95)",
     )
     parser.add_argument("--plan", metavar="FILE", help="a CSV of times and the columns that are known ahead")
-    parser.add_argument("--fresh", action="store_true", help="start anew instead of after the rows that the model knows")
+    parser.add_argument(
+        "--fresh", action="store_true", help="start anew instead of after the rows that the model knows"
+    )
     parser.add_argument("--skip-bad", action="store_true", help="leave a wrong line out and go on, instead of ending")
     parser.add_argument("--json-lines", action="store_true", help="write a JSON object for each row instead of CSV")
     parser.set_defaults(run=run)
@@ -179,8 +179,10 @@ def _csv(model, levels, several: bool) -> Callable:
 
     import numpy as np
 
+    from minirnn.data.calendar import step_days
     from minirnn.models.forecasting.streaming import plain
 
+    clock = step_days(model.frequency_) < 1
     targets, N, parts = model.roles_.target, model.horizon_, _parts(levels)
     prefixes = [f"{name}." for name in targets] if len(targets) > 1 else [""]
     names = [model.date_column_ or "row", *([model.series_column_] if several else [])]
@@ -193,11 +195,11 @@ def _csv(model, levels, several: bool) -> Callable:
     def write(step, series) -> None:
         table.writerows(header)  # before the first row, and not before it is known that there is one
         header.clear()
-        cells = [plain(step.time), *([series] if several else [])]
+        cells = [plain(step.time, clock), *([series] if several else [])]
         figures = np.stack([step.mean if end is None else step.quantiles[end] for _, end in parts], axis=1)  # (N, p, C)
         for c in range(len(targets)):
             cells += [_cell(step.values[c]), _cell(step.score[c]), int(step.anomaly[c])]
-            cells += ["%.9g" % value for value in figures[:, :, c].ravel().tolist()]
+            cells += [f"{value:.9g}" for value in figures[:, :, c].ravel().tolist()]
         table.writerow(cells)
 
     return write
@@ -208,18 +210,20 @@ def _cell(value) -> str:
 
 
 def _json_lines(model, levels, several: bool) -> Callable:
+    from minirnn.data.calendar import step_days
     from minirnn.models.forecasting.streaming import plain
 
+    clock = step_days(model.frequency_) < 1
     targets, parts = model.roles_.target, _parts(levels)
 
     def number(value):
         return None if math.isnan(value) else float(f"{value:.9g}")
 
     def write(step, series) -> None:
-        found: dict[str, Any] = {"time": plain(step.time)}
+        found: dict[str, Any] = {"time": plain(step.time, clock)}
         if several:
             found["series"] = series
-        found["ahead"] = [plain(time) for time in step.times]
+        found["ahead"] = [plain(time, clock) for time in step.times]
         found["targets"] = {}
         for c, name in enumerate(targets):
             figures = {key: step.mean if end is None else step.quantiles[end] for key, end in parts}

@@ -103,7 +103,7 @@ class RecentRows:
             self.scaled[self.end - gap + steps, c] = self._scale(filled)[:, c]
 
     def ahead(self, plan: np.ndarray) -> np.ndarray:
-        """What columns known ahead are in the rows ahead (N, A), scaled; plan (N, A) holds NaN where it says nothing."""
+        """What columns known ahead are in the rows ahead (N, A), scaled; plan (N, A), NaN where it says nothing."""
         columns = list(self.encoder.ahead)
         last, phases = self.last[columns], self.phases[:, columns].copy()
         filled = np.empty_like(plan)

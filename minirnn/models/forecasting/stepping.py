@@ -70,8 +70,7 @@ def _gates(cell: str, arrays: list[np.ndarray]) -> np.ndarray:
 def initial(members: Members) -> tuple[State, ...]:
     """The states before the first step: zeros."""
     return tuple(
-        tuple(np.zeros_like(layer.Wh[0, :, :1]) for _ in range(1 + (layer.cell == "lstm")))
-        for layer in members.layers
+        tuple(np.zeros_like(layer.Wh[0, :, :1]) for _ in range(1 + (layer.cell == "lstm"))) for layer in members.layers
     )
 
 

@@ -104,14 +104,17 @@ class Stream:
             self.rows = rows.RecentRows(fitted.encoder, which, usuals, self.reach, start)
         self.statics = fitted.encoder.statics[which]
         self.scale, self.offset = (
-            figures[which, : fitted.encoder.targets] for figures in (fitted.encoder.scaler.std, fitted.encoder.scaler.mean)
+            figures[which, : fitted.encoder.targets]
+            for figures in (fitted.encoder.scaler.std, fitted.encoder.scaler.mean)
         )
         network = fitted.description.horizon
         quick = isinstance(network, Direct) and network.network.read == "last" and stepping.steps_alone(network.network)
         self._members = stepping.stack(network.network, fitted.members) if quick else None
         ends = {*levels, alarm}
         self._ends = _Ends(fitted, sorted({round(e, 10) for level in ends for e in ((1 - level) / 2, (1 + level) / 2)}))
-        self._alarm = tuple(fitted.calibration.quantile(round(end, 10))[0] for end in ((1 - alarm) / 2, (1 + alarm) / 2))
+        self._alarm = tuple(
+            fitted.calibration.quantile(round(end, 10))[0] for end in ((1 - alarm) / 2, (1 + alarm) / 2)
+        )
         self._plan: dict[int, np.ndarray] = {}
         self._maps: _Maps | None = None
         self._next = self._forecast()
@@ -214,7 +217,7 @@ class Stream:
     def _rest(self) -> np.ndarray:
         """What the inputs hold beside deviations and levels (W, E), float32."""
         encoder, end = self.fitted.encoder, self.rows.end
-        W, N, C = encoder.window, encoder.horizon, encoder.targets
+        W, C = encoder.window, encoder.targets
         window = slice(end - W, end)
         parts = [self.rows.scaled[window, C:]]
         if encoder.leads:
@@ -276,18 +279,17 @@ class Stream:
         return np.where(known, score, np.nan), known & ((score < below) | (score > above))
 
 
-def plain(time) -> str:
-    """A time as people write it: the clock only where there is one.
+def plain(time, clock: bool = False) -> str:
+    """A time as people write it, with the clock where it is not midnight, or always.
 
     >>> plain(np.datetime64("2024-01-01T13:00", "us")), plain(np.datetime64("2024-01-01", "us")), plain(7)
     ('2024-01-01 13:00:00', '2024-01-01', '7')
     """
     if not isinstance(time, np.datetime64):
         return str(time)
-    day = time.astype("datetime64[D]")
-    if day == time:
+    day, second = time.astype("datetime64[D]"), time.astype("datetime64[s]")
+    if day == time and not clock:
         return str(day)
-    second = time.astype("datetime64[s]")
     return str(second if second == time else time).replace("T", " ")
 
 
