@@ -14,7 +14,7 @@ from minirnn.data.imputing import Imputer
 from minirnn.data.outliers import Outliers
 from minirnn.data.season import guess_season
 from minirnn.data.words import DataError, listed
-from minirnn.models.forecasting import fitting, frames, parts, saving, series, settings, statics
+from minirnn.models.forecasting import fitting, frames, parts, saving, series, settings, statics, updating
 from minirnn.models.forecasting.fitting import Job
 from minirnn.models.forecasting.settings import ParameterError
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from minirnn.models.backtest import Backtest
     from minirnn.models.checkpoint import Checkpoint
     from minirnn.models.forecasting.streaming import Stream
+    from minirnn.models.forecasting.updating import Update
 
 __all__ = ["Forecaster", "ParameterError"]
 
@@ -256,6 +257,9 @@ class Forecaster:
         self.plan_ = self.choices_[0].plan
         # What predict() starts from, in this process and after loading.
         self.recent_ = frames.recent(job.series, self.reach_, job.horizon)
+        first, stop = job.parts.of("train")
+        moments = self.history_.moments
+        self.memory_ = updating.remember(self.fitted_, job.series, first, stop, moments, self.seed)
         self.devices_ = 1 if mesh is None else mesh.size
         self.notes_ = (*notes, *self.history_.notes)
         return self
@@ -412,6 +416,17 @@ class Forecaster:
         )
 
     def _same_columns(self, frame) -> Table:
+        table = self._like_trained(frame)
+        least = max(base.encoder.reference.least for base in self.fitted_.bases)
+        known = table.last_known - table.bounds[:-1] + 1
+        if (known < least).any():
+            k = int(np.argmax(known < least))
+            of = f" of the series {table.names[k]!r}" if table.series > 1 else ""
+            raise ParameterError(f"{known[k]} rows{of} given; the model reads windows of {least}")
+        return table
+
+    def _like_trained(self, frame) -> Table:
+        """Rows with the columns and the frequency of the training."""
         from minirnn.data import Table, prepare
 
         if isinstance(frame, Table):
@@ -441,13 +456,50 @@ class Forecaster:
             raise ParameterError(
                 f"the rows given have frequency {table.frequency}; the model was trained on {self.frequency_}"
             )
-        least = max(base.encoder.reference.least for base in self.fitted_.bases)
-        known = table.last_known - table.bounds[:-1] + 1
-        if (known < least).any():
-            k = int(np.argmax(known < least))
-            of = f" of the series {table.names[k]!r}" if table.series > 1 else ""
-            raise ParameterError(f"{known[k]} rows{of} given; the model reads windows of {least}")
         return frames.in_order(table, self.columns_)
+
+    def update(
+        self,
+        frame: pd.DataFrame | pd.Series | np.ndarray | Table,
+        *,
+        epochs: int = 20,
+        learning_rate: float | None = None,
+        replay: float = 1.0,
+        patience: int = 3,
+    ) -> Update:
+        """Goes on with the training on rows that have come since, and forecasts from the last of them.
+
+        The last quarter of the new rows is held out: training ends when no member does better on it, and what is kept
+        are the weights that did best; the old ones, if none did better. The intervals learn from the errors that the
+        forecasts before the update made on all new rows.
+
+        Args:
+          frame: the new rows, with the columns of the training. Rows that the model knows already are left out; missing
+            rows are filled as missing values. Both is said in the notes.
+          epochs: at most so many.
+          learning_rate: of Adam, whose moments are kept; None takes a third of that of the training.
+          replay: old windows that are trained on too, for each new one.
+          patience: epochs without improvement of any member before the training ends.
+
+        Returns:
+          What was done: errors before and after, whether the new weights were kept, whether the data has drifted.
+
+        Raises:
+          ParameterError: not fitted, no row is new, or a row does not fit the model.
+        """
+        self._fitted()
+        done = updating.update(
+            self,
+            self._like_trained(frame),
+            epochs=epochs,
+            learning_rate=learning_rate,
+            replay=replay,
+            patience=patience,
+        )
+        self.notes_ = done.notes
+        for name in ("table_", "parts_"):  # of the rows before
+            self.__dict__.pop(name, None)
+        return done
 
     def stream(
         self,
