@@ -12,7 +12,7 @@ import pytest
 
 import minirnn
 import minirnn.cli
-from minirnn.models.forecasting import fitting, series
+from minirnn.models.forecasting import fitting, series, stateful
 from minirnn.models.forecasting.choosing import Choice
 from minirnn.models.forecasting.encoder import Plan
 from minirnn.models.forecasting.streaming import Stream
@@ -283,3 +283,38 @@ def test_each_row_is_answered_at_once(saved):
             process.stdin.write(line)
             process.stdin.flush()
         process.stdin.close()
+
+
+# ------------------------------------------------------------ the state carried
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [{}, {"cell": "lstm", "num_layers": 2, "impute": "linear"}, {"impute": "seasonal", "log": True}],
+    ids=str,
+)
+def test_a_carried_state_equals_one_pass(monkeypatch, parameters, tmp_path):
+    frame = generated(900)
+    frame.iloc[528:552] = frame.iloc[528:552].fillna(
+        40.0
+    )  # the first rows that are kept: nothing is filled from before
+    model = fit(monkeypatch, frame.iloc[:600], stateful=True, **parameters)
+    model.fitted_ = stateful.carried_to(model.fitted_, series.of_table(model.table_, 5), model.recent_)
+    model.save(tmp_path / "model.safetensors")
+    stream = minirnn.load(tmp_path / "model.safetensors").stream()
+    steps = [stream.push(row) for row in frame.to_numpy()[600:]]
+    # One pass over all rows from the very first.
+    whole = dataclasses.replace(model.fitted_, carried=stateful.NOTHING)
+    rows = series.lay_out(
+        frame.to_numpy(), np.array([0, 900]), np.array([899]), frame.index.to_numpy()[:1], "h", 5, np.array([0])
+    )
+    means, quantiles = whole.forecast(rows, np.arange(600, 900), (0.95,))
+    np.testing.assert_allclose([s.mean for s in steps], means.mean(axis=0), rtol=2e-5, atol=1e-4)
+    np.testing.assert_allclose([s.quantiles[0.975] for s in steps], quantiles[0.975], rtol=2e-5, atol=1e-4)
+    assert abs(steps[0].mean - model.predict(frame.iloc[540:601])["mean"].to_numpy()[:, None]).max() > 1e-6
+
+
+def test_what_a_carried_state_rules_out():
+    for name, value in (("strategy", "seq2seq"), ("segment", 4), ("bidirectional", True), ("convolution", 3)):
+        with pytest.raises(ValueError, match=f"stateful=True .* needs {name}="):
+            minirnn.Forecaster(**QUICK, stateful=True, **{name: value}).fit(generated(300), "y")

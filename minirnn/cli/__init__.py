@@ -16,7 +16,7 @@ from typing import NoReturn
 
 from minirnn._version import __version__
 
-COMMANDS = ("forecast", "stream", "bench")
+COMMANDS = ("forecast", "update", "stream", "bench")
 LOST = 3  # exit status of a process that misses another one, for the launcher
 
 

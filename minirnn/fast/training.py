@@ -92,7 +92,10 @@ def moments(state: TrainState) -> list[Moments] | None:
 
 def with_moments(state: TrainState, moments: list[Moments]) -> TrainState:
     """The state of an optimiser made of Adam, with what it remembered of each member."""
-    m, v = (jax.tree.map(lambda *arrays: placement.put(np.stack(arrays), None), *trees) for trees in zip(*(each[1:] for each in moments)))
+    m, v = (
+        jax.tree.map(lambda *arrays: placement.put(np.stack(arrays), None), *trees)
+        for trees in zip(*(each[1:] for each in moments))
+    )
 
     def replaced(part):
         if not _is_adam(part):

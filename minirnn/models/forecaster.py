@@ -14,7 +14,7 @@ from minirnn.data.imputing import Imputer
 from minirnn.data.outliers import Outliers
 from minirnn.data.season import guess_season
 from minirnn.data.words import DataError, listed
-from minirnn.models.forecasting import fitting, frames, parts, saving, series, settings, statics, updating
+from minirnn.models.forecasting import fitting, frames, parts, saving, series, settings, stateful, statics, updating
 from minirnn.models.forecasting.fitting import Job
 from minirnn.models.forecasting.settings import ParameterError
 
@@ -54,6 +54,8 @@ class Forecaster:
         2308.11200): for long windows.
       bidirectional: read the window in both directions.
       convolution: width of a convolution over time in front of the recurrent layers; None for none.
+      stateful: the network reads every row of a series once and carries its state, instead of reading a window anew
+        for every forecast: each row of a stream then costs one step. It is trained on windows.
       likelihood: ``"quantiles"``, ``"gaussian"``, ``"student"`` or ``"none"``: what the network says beyond the mean.
         Whatever it is, intervals are calibrated on the validation rows.
       reference: ``"auto"``, or what windows are measured from: ``"last"`` value, ``"smoothing"``, ``"season"`` (that
@@ -99,6 +101,7 @@ class Forecaster:
         segment: int | None = None,
         bidirectional: bool = False,
         convolution: int | None = None,
+        stateful: bool = False,
         likelihood: str = "quantiles",
         reference: str = "auto",
         transform: str = "auto",
@@ -128,6 +131,7 @@ class Forecaster:
         self.segment = segment
         self.bidirectional = bidirectional
         self.convolution = convolution
+        self.stateful = stateful
         self.likelihood = likelihood
         self.reference = reference
         self.transform = transform
@@ -257,6 +261,7 @@ class Forecaster:
         self.plan_ = self.choices_[0].plan
         # What predict() starts from, in this process and after loading.
         self.recent_ = frames.recent(job.series, self.reach_, job.horizon)
+        self.fitted_ = stateful.carried_to(self.fitted_, job.series, self.recent_)
         first, stop = job.parts.of("train")
         moments = self.history_.moments
         self.memory_ = updating.remember(self.fitted_, job.series, first, stop, moments, self.seed)

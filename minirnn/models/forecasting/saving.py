@@ -11,7 +11,7 @@ from minirnn.data.imputing import METHODS, Imputer
 from minirnn.data.scaling import Scaler
 from minirnn.data.table import Roles
 from minirnn.models import storage
-from minirnn.models.forecasting import fitting, series
+from minirnn.models.forecasting import fitting, series, stateful
 from minirnn.models.forecasting.choosing import Choice
 from minirnn.models.forecasting.encoder import Encoder, Plan
 from minirnn.models.forecasting.fitted import Base, Fitted
@@ -56,6 +56,10 @@ def flatten(model: Forecaster) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
             arrays[f"bases.{k}.linear.{c}.intercept"] = ridge.intercept
     if fitted.recursion is not None:
         arrays["recursion"] = fitted.recursion
+    if fitted.carried is not None:
+        arrays["carried.starts"] = fitted.carried.starts
+        for i, state in enumerate(fitted.carried.states):
+            arrays |= {f"carried.{i}.{name}": part for name, part in zip("hc", state)}
     for k, params in enumerate(fitted.members):
         arrays |= {f"members.{k}.{name}": array for name, array in zip(array_names(params), _leaves(params))}
     arrays |= _memory_arrays(model.memory_)
@@ -210,7 +214,19 @@ def _fitted(model, arrays, description) -> Fitted:
     recursion = storage.expect(arrays, "recursion", (model.horizon_, C)) if recursive else None
     scores = storage.expect(arrays, "calibration.scores", (None, model.horizon_, C), missing=True).astype(np.float64)
     names = tuple(map(str, description["names"]))
-    return Fitted(own, tuple(bases), network, members, scale, share, Calibration(scores), names, recursion)
+    carried = _carried(params, S, arrays) if params["stateful"] else None
+    return Fitted(own, tuple(bases), network, members, scale, share, Calibration(scores), names, recursion, carried)
+
+
+def _carried(params, S: int, arrays) -> stateful.Carried:
+    starts = storage.expect(arrays, "carried.starts", (S,), kind="i")
+    shape = (S, params["ensemble"], 1, params["hidden_size"])
+    parts = "hc" if params["cell"] == "lstm" else "h"
+    states = tuple(
+        tuple(storage.expect(arrays, f"carried.{i}.{name}", shape) for name in parts)
+        for i in range(params["num_layers"])
+    )
+    return stateful.Carried(starts, states)
 
 
 def _recent(model, arrays, description) -> series.Series:

@@ -74,8 +74,8 @@ def initial(members: Members) -> tuple[State, ...]:
     )
 
 
-def walk(members: Members, inputs: np.ndarray, states: tuple[State, ...] | None = None):
-    """Inputs (T, D), and the states before them -> the outputs after the last step (K, O), the states there."""
+def walk(members: Members, inputs: np.ndarray, states: tuple[State, ...] | None = None, last: int = 1):
+    """Inputs (T, D), and the states before them -> the outputs after the last steps (K, last, O), the states there."""
     ys: Any = inputs
     after = []
     for layer, state in zip(members.layers, initial(members) if states is None else states):
@@ -85,7 +85,7 @@ def walk(members: Members, inputs: np.ndarray, states: tuple[State, ...] | None 
         found, state = _WALKS[layer.cell](layer, steps, *state)
         ys = found[:, :, 0].swapaxes(0, 1)  # (K, T, H)
         after.append(state)
-    return (np.matmul(ys[:, -1:], members.W) + members.b)[:, 0], tuple(after)
+    return np.matmul(ys[:, len(inputs) - last :], members.W) + members.b, tuple(after)
 
 
 def _rnn(layer: Layer, zx, h):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from minirnn.data import calendar
-from minirnn.models.forecasting import intervals, rows, stepping
+from minirnn.models.forecasting import intervals, rows, stateful, stepping
 from minirnn.models.forecasting.encoder import Encoder
 from minirnn.models.forecasting.fitted import Fitted, spread
 from minirnn.models.forecasting.series import Series
@@ -110,6 +110,12 @@ class Stream:
         network = fitted.description.horizon
         quick = isinstance(network, Direct) and network.network.read == "last" and stepping.steps_alone(network.network)
         self._members = stepping.stack(network.network, fitted.members) if quick else None
+        self._states: tuple[stepping.State, ...] = ()
+        self._outputs = np.empty(0)
+        if fitted.carried is not None and history:
+            self._outputs, self._states = stateful.newest(fitted, self._members, series, k)
+        elif fitted.carried is not None:
+            self._states = stepping.initial(self._members)
         ends = {*levels, alarm}
         self._ends = _Ends(fitted, sorted({round(e, 10) for level in ends for e in ((1 - level) / 2, (1 + level) / 2)}))
         self._alarm = tuple(
@@ -140,11 +146,30 @@ class Stream:
             values = values.copy()
             values[columns] = np.where(np.isnan(values[columns]), planned, values[columns])
         score, anomaly = self._judge(truth)
-        self.rows.push(values)
+        self._read(values)
         self._next = self._forecast()
         if self._next is None:
             return None
         return Step(time, truth, score, anomaly, self.rows.ahead_times(), self._next.mean, self._next.quantiles)
+
+    def _read(self, values: np.ndarray) -> None:
+        """One more row; where the state is carried the network takes its step."""
+        self.rows.push(values)
+        if self.fitted.carried is not None:
+            self._outputs, self._states = stepping.walk(self._members, self._row()[None], self._states)
+
+    def _row(self) -> np.ndarray:
+        """What a network that carries its state reads of the newest row (D,), float32."""
+        encoder, now = self.fitted.encoder, self.rows.end - 1
+        targets = self.rows.carried[now, : encoder.targets]
+        if self._own is not None:
+            targets = targets - self.rows.usual[self._own][now]
+        parts = [targets, self.rows.carried[now, encoder.targets :]]
+        if encoder.leads:
+            ahead = self._ahead()
+            parts += [ahead[lead - 1] for lead in encoder.leads]
+        parts += [self.rows.features[now], self.rows.masks[now], self.statics]
+        return np.concatenate(parts).astype(np.float32)
 
     def until(self, time) -> int:
         """How many rows are missing before a row of this time.
@@ -176,7 +201,7 @@ class Stream:
             values = nothing.copy()
             if time in self._plan:
                 values[list(self.fitted.encoder.ahead)] = self._plan.pop(time)
-            self.rows.push(values)
+            self._read(values)
         if missing:
             self._next = self._forecast()
 
@@ -196,7 +221,7 @@ class Stream:
         for usual, of_rows in zip(self.rows.usual, maps.usual):
             base -= usual[end - available : end].ravel() @ of_rows
         base = base.reshape(N, C) + self._usual_ahead()
-        raw = self._network(self._inputs(targets, rest))
+        raw = self._split(self._outputs) if fitted.carried is not None else self._network(self._inputs(targets, rest))
         mean = base + fitted.share * fitted.scale * raw[..., 0]  # (K, N, C)
         offsets = (fitted.scale[..., None] * spread(fitted.description, raw)).mean(axis=0)
         values = mean.mean(axis=0)[..., None] + offsets  # (N, C, Q)
@@ -247,12 +272,16 @@ class Stream:
             parts.append(np.broadcast_to(standard.astype(np.float32), (encoder.window, encoder.targets)))
         return np.concatenate([*parts, rest], axis=1)
 
+    def _split(self, outputs: np.ndarray) -> np.ndarray:
+        """Outputs (K, 1, O) -> (K, N, C, P)."""
+        encoder = self.fitted.encoder
+        return outputs.reshape(len(outputs), encoder.horizon, encoder.targets, -1).astype(np.float64)
+
     def _network(self, inputs: np.ndarray) -> np.ndarray:
         """Raw numbers of the members (K, N, C, P)."""
         fitted, encoder = self.fitted, self.fitted.encoder
         if self._members is not None:
-            raw, _ = stepping.walk(self._members, inputs)
-            return raw.reshape(len(raw), encoder.horizon, encoder.targets, -1).astype(np.float64)
+            return self._split(stepping.walk(self._members, inputs)[0])
         from minirnn.readable import forecasting as half
 
         ahead = np.zeros((encoder.horizon, 0), np.float32)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from minirnn.data.words import count
-from minirnn.models.forecasting import fitting, frames
+from minirnn.models.forecasting import fitting, frames, stateful
 from minirnn.models.forecasting.fitted import Fitted, Rows
 from minirnn.models.forecasting.series import Series, lay_out
 from minirnn.models.forecasting.settings import ParameterError
@@ -204,8 +204,8 @@ def update(
         moments = history.moments if kept and history is not None else memory.moments
         record = {name: list(value) if isinstance(value, tuple) else value for name, value in done._asdict().items()}
         model.memory_ = memory._replace(moments=moments, updates=(*memory.updates, record))
-    model.fitted_ = changed
     model.recent_ = frames.recent(series, model.reach_, model.horizon_)
+    model.fitted_ = stateful.carried_to(changed, series, model.recent_)
     return done
 
 
@@ -248,7 +248,9 @@ def drift(fitted: Fitted, rows: Rows, series: Series, fresh, stop, backend: str)
     if not len(origins):
         return None, None, None
     scores = fitting.scores(fitted, rows, origins, backend)[:, 0]
-    low, high = (fitted.calibration.quantile(round(end, 10))[0] for end in ((1 - DRIFT_LEVEL) / 2, (1 + DRIFT_LEVEL) / 2))
+    low, high = (
+        fitted.calibration.quantile(round(end, 10))[0] for end in ((1 - DRIFT_LEVEL) / 2, (1 + DRIFT_LEVEL) / 2)
+    )
     known = ~np.isnan(scores)
     number, outside = int(known.sum()), int(((scores < low) | (scores > high))[known].sum())
     if not number:
