@@ -16,7 +16,7 @@ from typing import NoReturn
 
 from minirnn._version import __version__
 
-COMMANDS = ("forecast", "update", "stream", "bench")
+COMMANDS = ("forecast", "predict", "update", "stream", "backtest", "search", "explain", "export", "bench")
 LOST = 3  # exit status of a process that misses another one, for the launcher
 
 
@@ -45,6 +45,16 @@ def positive(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
     return value
+
+
+def levels(text: str) -> tuple[float, ...]:
+    """``0.8,0.95`` -> (0.8, 0.95), for argparse; ranges are checked by the model."""
+    try:
+        return tuple(float(part) for part in text.split(",")) if text.strip() else ()
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"expected shares of the truth with commas between them, like 0.8,0.95; got {text!r}"
+        ) from None
 
 
 def note(message: str) -> None:
@@ -114,4 +124,4 @@ def _run(chosen: argparse.Namespace) -> int:
 
 def _for_people(error: ValueError) -> bool:
     names = {cls.__name__ for cls in type(error).__mro__}
-    return bool(names & {"UsageError", "DataError", "ModelFileError", "TrainingError", "ParameterError"})
+    return bool(names & {"UsageError", "DataError", "ModelFileError", "TrainingError", "ParameterError", "SearchError"})

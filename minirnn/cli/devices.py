@@ -101,13 +101,9 @@ def prepare(arguments: argparse.Namespace, shape: tuple[int, int, int, int]) -> 
     from minirnn.fast import devices
 
     several = arguments.coordinator is not None
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = _cores()
     fastest = 1 if several else devices.devices_for(*shape, cores)
-    # A number that the user gave to JAX stands, and so does what a program that called us has already used.
-    chosen = jax.config.jax_num_cpu_devices >= 0  # type: ignore[attr-defined]
-    if not chosen and "xla_force_host_platform_device_count" not in os.getenv("XLA_FLAGS", ""):
-        with contextlib.suppress(RuntimeError):
-            jax.config.update("jax_num_cpu_devices", min(arguments.devices or fastest, cores))
+    _make(min(arguments.devices or fastest, cores))
     try:
         if several:
             detected = arguments.coordinator == "auto"
@@ -127,6 +123,29 @@ def prepare(arguments: argparse.Namespace, shape: tuple[int, int, int, int]) -> 
     if not arguments.quiet:
         note(_choice(arguments, shape, count, cores if jax.default_backend() == "cpu" else 0))
     return count, True
+
+
+def use_cores(backend: str, shape: tuple[int, int, int, int]) -> None:
+    """Makes as many cores devices as batches of this shape (B, T, D, H) gain from; before JAX is used."""
+    if backend == "fast":
+        from minirnn.fast import devices
+
+        _make(devices.devices_for(*shape, _cores()))
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _make(count: int) -> None:
+    """Makes so many devices of this processor's cores, unless that was settled before."""
+    import jax
+
+    # A number that the user gave to JAX stands, and so does what a program that called us has already used.
+    chosen = jax.config.jax_num_cpu_devices >= 0  # type: ignore[attr-defined]
+    if not chosen and "xla_force_host_platform_device_count" not in os.getenv("XLA_FLAGS", ""):
+        with contextlib.suppress(RuntimeError):
+            jax.config.update("jax_num_cpu_devices", count)
 
 
 def _choice(arguments: argparse.Namespace, shape: tuple[int, int, int, int], count: int, cores: int) -> str:

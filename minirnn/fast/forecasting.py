@@ -83,7 +83,7 @@ def epoch(
 
 @functools.cache
 def _outputs(description: Forecast):
-    return lambda params, batch: _raw(description, params, *batch.data, None)
+    return lambda params, batch: _raw(description, params, batch.data[0], batch.data[1], None)
 
 
 def predict(description: Forecast, state, inputs, ahead, *, mesh=None) -> np.ndarray:

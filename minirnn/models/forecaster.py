@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import os
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from minirnn.data.table import Table
     from minirnn.models.backtest import Backtest
     from minirnn.models.checkpoint import Checkpoint
+    from minirnn.models.forecasting.explanation import Explanation
     from minirnn.models.forecasting.streaming import Stream
     from minirnn.models.forecasting.updating import Update
 
@@ -242,6 +244,7 @@ class Forecaster:
         """Fits on the rows before the time ``start``, or before the test part."""
         from minirnn.models.checkpoint import Checkpoint
 
+        table, left_out = self._usable(table, start)
         job, notes = self._job(table, start)
         self.table_, self.parts_ = table, job.parts
         self.horizon_, self.window_, self.season_ = job.horizon, job.window, job.season
@@ -260,20 +263,49 @@ class Forecaster:
         )
         self.plan_ = self.choices_[0].plan
         # What predict() starts from, in this process and after loading.
-        self.recent_ = frames.recent(job.series, self.reach_, job.horizon)
-        self.fitted_ = stateful.carried_to(self.fitted_, job.series, self.recent_)
+        rows = series.of_table(table, job.horizon)  # as they came, not as they may have been clipped
+        self.recent_ = frames.recent(rows, self.reach_, job.horizon, job.imputer)
+        self.fitted_ = stateful.carried_to(self.fitted_, rows, self.recent_)
         first, stop = job.parts.of("train")
         moments = self.history_.moments
-        self.memory_ = updating.remember(self.fitted_, job.series, first, stop, moments, self.seed)
+        self.memory_ = updating.remember(self.fitted_, rows, first, stop, moments, self.seed)
         self.devices_ = 1 if mesh is None else mesh.size
-        self.notes_ = (*notes, *self.history_.notes)
+        short = self.recent_.known < self.least_
+        if short.any():
+            left_out += (
+                f"{frames.some_names(self.fitted_.names, short)} cannot be forecast: fewer than {self.least_} rows.",
+            )
+        self.notes_ = (*left_out, *notes, *self.history_.notes)
         return self
 
     @property
     def reach_(self) -> int:
-        """Rows that a forecast depends on."""
-        encoders = [self.fitted_.encoder, *(base.encoder for base in self.fitted_.bases)]
-        return max(encoder.reference.reach for encoder in encoders)
+        """Rows that a forecast depends on, where none is missing."""
+        fitted = self.fitted_
+        encoders = [fitted.encoder, *(base.encoder for base in fitted.bases)]
+        before = 0 if fitted.outliers is None else fitted.outliers.reach
+        return before + max(encoder.reference.reach for encoder in encoders)
+
+    @property
+    def least_(self) -> int:
+        """Rows without which there is no forecast."""
+        return max(base.encoder.reference.least for base in self.fitted_.bases)
+
+    def _usable(self, table: Table, start) -> tuple[Table, tuple[str, ...]]:
+        """The table without the series that cannot be scaled by training rows of their own, and a sentence about them."""
+        notes: tuple[str, ...] = ()
+        while True:
+            window, _, found, _ = self._sizes(table, start)
+            enough = found.train - found.first >= window
+            if enough.all():
+                return table, notes
+            if not enough.any():
+                raise DataError(
+                    f"none of the {table.series} series has {window} rows for training; give more rows, or a smaller window"
+                )
+            names = frames.some_names(table.names, ~enough)
+            notes += (f"{names} left out: fewer than {window} rows before the validation part.",)
+            table = frames.some_series(table, enough)
 
     def _job(self, table: Table, start=None) -> tuple[Job, tuple[str, ...]]:
         """What is to be fitted on this table; with sentences about what was decided."""
@@ -289,10 +321,8 @@ class Forecaster:
             season = guess_season(training, table.frequency)
         outliers = Outliers.fit(rows.values, rows.bounds, stop, season)
         if self.clip_outliers:
-            import dataclasses
-
             rows = dataclasses.replace(rows, values=outliers.clip(rows.values, rows.bounds))
-        notes += tuple(outliers.notes(table))
+        notes += tuple(outliers.notes(table, self.clip_outliers))
         method = None if self.impute == "auto" else self.impute
         imputer = Imputer.fit(rows.values, rows.bounds, stop, season, method)
         notes += tuple(imputer.notes(table))
@@ -311,6 +341,7 @@ class Forecaster:
             imputer,
             statics.encode(self.static_columns_, table.statics),
             table.names,
+            outliers if self.clip_outliers else None,
         )
         self._check_observed(job, table)
         return job, notes
@@ -400,7 +431,8 @@ class Forecaster:
           frame: rows to start from, with the columns of the training (and known columns of the rows ahead, where the
             model has ``future`` columns); None starts after the last row that was given to :meth:`fit` (test rows
             included: they are known, though nothing was trained on them).
-          levels: of the intervals, between 0 and 1.
+          levels: of the intervals, between 0 and 1. A model of an earlier version (format 1) has none: its forecasts
+            are the mean alone, whatever the levels.
 
         Returns:
           A DataFrame with the times ahead as index and the columns ``mean``, ``lower_80``, ``upper_80``, ...; in long
@@ -408,8 +440,12 @@ class Forecaster:
         """
         self._fitted()
         levels = frames.check_levels(levels)
+        levels = levels if self.fitted_.calibrated else ()
         if frame is None:
+            enough = self.recent_.known >= self.least_
             rows, names, statics_ = self.recent_, self.fitted_.names, None
+            if not enough.all():
+                rows, names = rows.some(enough), tuple(name for name, kept in zip(names, enough) if kept)
         else:
             table = self._same_columns(frame)
             rows, names = series.of_table(table, self.horizon_, self.fitted_.names), table.names
@@ -606,6 +642,37 @@ class Forecaster:
         skill = self.evaluate().skill
         return float("-inf") if skill is None else skill
 
+    # ------------------------------------------------------------ explaining
+
+    def explain(
+        self,
+        frame=None,
+        *,
+        target: str | None = None,
+        series: str | None = None,
+        by_step: bool = False,
+        repeats: int = 5,
+        seed: int = 0,
+    ) -> Explanation:
+        """Why the forecast of :meth:`predict` is what it is.
+
+        What each row adds to it (integrated gradients), which columns are important (permutation), what the gates of
+        the network do, and which windows of the past looked alike.
+
+        Args:
+          frame: rows to start from, as for :meth:`predict`. What has to be tried on other windows is tried on these
+            rows; without a frame on the test part, if the model was fitted in this process.
+          target: the column whose forecast is explained; None takes the first target.
+          series: the series whose forecast is explained; None takes the first one.
+          by_step: attributions for each step ahead too, and not only for their mean.
+          repeats: how often each column is exchanged.
+          seed: of the exchanges.
+        """
+        from minirnn.models.forecasting import explaining
+
+        self._fitted()
+        return explaining.explain(self, frame, target, series, by_step, repeats, seed)
+
     # ------------------------------------------------------------ keeping
 
     def save(self, path) -> None:
@@ -613,14 +680,35 @@ class Forecaster:
         self._fitted()
         saving.save(self, path)
 
+    def export(self, path, platforms: tuple[str, ...] = ("cpu",), levels: tuple[float, ...] = (0.8, 0.95)) -> None:
+        """Writes the forecast function to a zip file that runs with JAX alone, whole or not at all.
+
+        Missing values, the calendar, scales and intervals are part of the function. To run it:
+
+            import zipfile
+            from jax import export
+            with zipfile.ZipFile("forecast.zip") as file:
+                forecast = export.deserialize(bytearray(file.read("forecast.stablehlo")))
+            result = forecast.call(values=values, days=days, seconds=seconds)
+
+        ``README.txt`` and ``inputs.json`` in the file say what it takes and gives.
+
+        Args:
+          path: of the file, ``.zip``.
+          platforms: where it shall run: ``"cpu"``, ``"cuda"``, ``"rocm"``, ``"tpu"``; none of them need be here.
+          levels: of the intervals.
+        """
+        from minirnn.models.forecasting import exporting
+
+        self._fitted()
+        exporting.export(self, path, platforms, levels)
+
     @classmethod
     def _restore(cls, arrays: dict[str, np.ndarray], description: dict[str, Any]) -> Forecaster:
         return saving.restore(cls, arrays, description)
 
     def _about(self) -> dict[str, Any]:
         """What made this model, for reports."""
-        import dataclasses
-
         return {
             **{name: _plain(value) for name, value in self.fitted_params_.items() if name != "progress"},
             "window": self.window_,

@@ -80,7 +80,7 @@ def predict(description: Forecast, state, inputs, ahead, *, mesh=None) -> np.nda
     """Inputs (n, T, D), ahead (n, N, F) -> the raw numbers of each member (K, n, N, C, P)."""
 
     def outputs(params, batch):
-        return _raw(description, params, *batch.data, None)[0]
+        return _raw(description, params, batch.data[0], batch.data[1], None)[0]
 
     return training.run(outputs, state, (inputs, ahead), batch_size=MOST, mesh=mesh)
 

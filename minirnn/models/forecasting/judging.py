@@ -186,6 +186,8 @@ def _refitted(model: Forecaster, series: Series, origins: np.ndarray):
         )
         after = series.times[origins[now[0]] + 1]
         fresh._fit(model.table_, after, None, False, None, None)
+        if fresh.history_.ended == "interrupted":  # the next origin's training would begin all the same
+            raise KeyboardInterrupt
         found, ends = fresh.fitted_.forecast(series, origins[now], LEVELS, model.backend)
         if members is None:
             members = np.empty((len(found), len(origins), *found.shape[2:]))

@@ -29,7 +29,7 @@ def means(fitted: Fitted, series: Series, origins: np.ndarray, backend: str, ste
 
 def _block(fitted: Fitted, series: Series, origins: np.ndarray, backend: str, steps: int) -> np.ndarray:
     own, C = cut(fitted, series, origins, steps), fitted.encoder.targets
-    one_step = dataclasses.replace(fitted, recursion=None)
+    one_step = dataclasses.replace(fitted, recursion=None, outliers=None)  # these rows are clipped already
     found = np.empty((len(origins), steps, C))
     for step in range(steps):
         now = own.last + step
@@ -49,6 +49,6 @@ def cut(fitted: Fitted, series: Series, origins: np.ndarray, steps: int) -> Seri
     values = series.values[rows].copy()
     later = rows > np.repeat(origins, lengths)
     unknown = [c for c in range(values.shape[1]) if c not in fitted.encoder.ahead]
-    values[np.ix_(later, unknown)] = np.nan
+    values[np.flatnonzero(later)[:, None], unknown] = np.nan
     which = series.which[np.searchsorted(series.bounds, origins, side="right") - 1]
     return Series(values, bounds, bounds[1:] - 1 - steps, series.times[rows], which)

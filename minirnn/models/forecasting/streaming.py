@@ -329,6 +329,10 @@ def open_stream(model: Forecaster, k: int, levels, alarm: float, history: bool, 
             "a model with strategy='recursive' feeds forecasts back row by row; a stream needs strategy='direct' or "
             "'seq2seq'"
         )
+    if model.fitted_.outliers is not None:
+        raise ParameterError("a model with clip_outliers=True clips rows by those around them; a stream cannot do that")
+    if not model.fitted_.calibrated:
+        raise ParameterError("the model has no calibrated intervals (file format 1); fit and save it again to stream")
     if not history and start is None and model.frequency_ is not None:
         raise ParameterError("a stream without history needs the time of its first row; pass start")
     start = 0 if start is None else start if model.frequency_ is None else np.datetime64(start, "us")

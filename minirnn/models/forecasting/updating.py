@@ -204,7 +204,7 @@ def update(
         moments = history.moments if kept and history is not None else memory.moments
         record = {name: list(value) if isinstance(value, tuple) else value for name, value in done._asdict().items()}
         model.memory_ = memory._replace(moments=moments, updates=(*memory.updates, record))
-    model.recent_ = frames.recent(series, model.reach_, model.horizon_)
+    model.recent_ = frames.recent(series, model.reach_, model.horizon_, fitted.encoder.imputer)
     model.fitted_ = stateful.carried_to(changed, series, model.recent_)
     return done
 
