@@ -36,6 +36,9 @@ class RecentRows:
         self.carried = np.zeros((self.size, columns))  # each from rows up to its own
         self.masks = np.zeros((self.size, len(encoder.masked)))
         self.fallback = encoder.imputer.fallback[which]
+        self.floor = encoder.floor[which]
+        self.mean, self.std = encoder.scaler.mean[which], encoder.scaler.std[which]
+        self.masked = np.array(encoder.masked, int)
         season = encoder.imputer.season
         self.season = season if season >= 2 else 1
         self.phases = np.full((self.season, columns), np.nan)  # the last known value of each phase
@@ -64,13 +67,12 @@ class RecentRows:
         return self.times[self.end : self.end + self.horizon]
 
     def _scale(self, values: np.ndarray) -> np.ndarray:
-        """Filled values (rows, columns) -> scaled ones, without taking the calendar's share away."""
-        encoder = self.encoder
-        if encoder.plan.log:
-            C = encoder.targets
+        """Filled values (..., columns) -> scaled ones, without taking the calendar's share away."""
+        if self.encoder.plan.log:
+            C = self.encoder.targets
             values = values.copy()
-            values[:, :C] = np.log(np.maximum(values[:, :C], encoder.floor[self.which]))
-        return (values - encoder.scaler.mean[self.which]) / encoder.scaler.std[self.which]
+            values[..., :C] = np.log(np.maximum(values[..., :C], self.floor))
+        return (values - self.mean) / self.std
 
     def push(self, values: np.ndarray) -> None:
         """One more row (columns,), NaN where nothing is known."""
@@ -80,6 +82,18 @@ class RecentRows:
         self.since += 1
         self._close_gaps(values, known)
         phase = self.count % self.season
+        if known.all():
+            self.last, self.phases[phase], filled = values.copy(), values, values
+            self.since[:] = 0
+        else:
+            filled = self._fill(values, known, phase)
+        self.scaled[self.end] = self.carried[self.end] = self._scale(filled)
+        self.masks[self.end] = ~known[self.masked]
+        self.end += 1
+        self.count += 1
+
+    def _fill(self, values, known, phase) -> np.ndarray:
+        """A row that is not known whole."""
         self.last = np.where(known, values, self.last)
         self.since[known] = 0
         self.phases[phase] = np.where(known, values, self.phases[phase])
@@ -87,14 +101,14 @@ class RecentRows:
         if self.season > 1:
             same = self.phases[phase]
             filled = np.where(self.seasonal & ~np.isnan(same), same, filled)
-        self.scaled[self.end] = self.carried[self.end] = self._scale(filled[None])[0]
-        self.masks[self.end] = ~known[list(self.encoder.masked)]
-        self.end += 1
-        self.count += 1
+        return filled
 
     def _close_gaps(self, values, known) -> None:
         """The rows between the last known value of a column and this one come to lie on the line between them."""
-        for c in np.flatnonzero(self.linear & known & (self.since > 1) & ~np.isnan(self.last)):
+        closed = self.linear & known & (self.since > 1)
+        if not closed.any():
+            return
+        for c in np.flatnonzero(closed & ~np.isnan(self.last)):
             gap = int(self.since[c])
             steps = np.arange(max(1, gap - self.end), gap)
             filled = np.tile(self.fallback, (len(steps), 1))

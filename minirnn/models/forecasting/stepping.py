@@ -135,4 +135,4 @@ def _lstm(layer: Layer, zx, h, c):
     return ys, (h.copy(), c)
 
 
-_WALKS = {"rnn": _rnn, "gru": _gru, "lstm": _lstm}
+_WALKS: dict[str, Any] = {"rnn": _rnn, "gru": _gru, "lstm": _lstm}

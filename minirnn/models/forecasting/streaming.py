@@ -8,7 +8,8 @@ Dimension letters: R rows that are read, W rows of the window, N rows ahead, C t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+import bisect
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from minirnn.params import QUANTILES, Direct
 if TYPE_CHECKING:
     from minirnn.models.forecaster import Forecaster
 
+_SCORES: list[float] = intervals.normal_scores(QUANTILES).tolist()
 FARTHEST = 100_000  # rows that may be missing in a row
 
 
@@ -103,13 +105,15 @@ class Stream:
         else:
             self.rows = rows.RecentRows(fitted.encoder, which, usuals, self.reach, start)
         self.statics = fitted.encoder.statics[which]
+        self._repeated = np.tile(self.statics, (fitted.encoder.window, 1))  # (W, Q)
         self.scale, self.offset = (
             figures[which, : fitted.encoder.targets]
             for figures in (fitted.encoder.scaler.std, fitted.encoder.scaler.mean)
         )
         network = fitted.description.horizon
-        quick = isinstance(network, Direct) and network.network.read == "last" and stepping.steps_alone(network.network)
-        self._members = stepping.stack(network.network, fitted.members) if quick else None
+        self._members: Any = None
+        if isinstance(network, Direct) and network.network.read == "last" and stepping.steps_alone(network.network):
+            self._members = stepping.stack(network.network, fitted.members)
         self._states: tuple[stepping.State, ...] = ()
         self._outputs = np.empty(0)
         if fitted.carried is not None and history:
@@ -223,11 +227,11 @@ class Stream:
         base = base.reshape(N, C) + self._usual_ahead()
         raw = self._split(self._outputs) if fitted.carried is not None else self._network(self._inputs(targets, rest))
         mean = base + fitted.share * fitted.scale * raw[..., 0]  # (K, N, C)
-        offsets = (fitted.scale[..., None] * spread(fitted.description, raw)).mean(axis=0)
-        values = mean.mean(axis=0)[..., None] + offsets  # (N, C, Q)
+        offsets = fitted.scale[..., None] * spread(fitted.description, raw)  # (K, N, C, Q)
+        values = (mean[..., None] + offsets).sum(axis=0) / len(mean)  # (N, C, Q)
         ends = self._unscale(self._ends.at(values))
         # The mean of the members is taken in the unit of the targets, as a forecast of several is.
-        return Forecast(self._unscale(mean).mean(axis=0), dict(zip(self._ends.levels, ends)), values[0])
+        return Forecast(self._unscale(mean).sum(axis=0) / len(mean), dict(zip(self._ends.levels, ends)), values[0])
 
     def _unscale(self, values):
         plain = values * self.scale + self.offset
@@ -248,8 +252,7 @@ class Stream:
         if encoder.leads:
             known = np.concatenate([self.rows.carried[window][:, list(encoder.ahead)], self._ahead()])  # (W + N, A)
             parts += [known[lead : lead + W] for lead in encoder.leads]
-        statics = np.broadcast_to(self.statics, (W, len(self.statics)))
-        parts += [self.rows.features[window], self.rows.masks[window], statics]
+        parts += [self.rows.features[window], self.rows.masks[window], self._repeated]
         return np.concatenate(parts, axis=1).astype(np.float32)
 
     def _ahead(self) -> np.ndarray:
@@ -303,9 +306,17 @@ class Stream:
         value = np.where(known, truth, 0.0)
         if encoder.plan.log:
             value = np.log(np.maximum(value, encoder.floor[self.rows.which]))
-        score = intervals.score((value - self.offset) / self.scale, self._next.curve, QUANTILES)
+        value = (value - self.offset) / self.scale
+        score = np.array([_score(one, curve) for one, curve in zip(value.tolist(), self._next.curve.tolist())])
         below, above = self._alarm
         return np.where(known, score, np.nan), known & ((score < below) | (score > above))
+
+
+def _score(truth: float, curve: list[float]) -> float:
+    """As :func:`intervals.score`, of one number: a tenth of its time."""
+    i = min(max(bisect.bisect_left(curve, truth) - 1, 0), len(curve) - 2)
+    low, high = _SCORES[i], _SCORES[i + 1]
+    return low + (truth - curve[i]) / max(curve[i + 1] - curve[i], 1e-12) * (high - low)
 
 
 def plain(time, clock: bool = False) -> str:
@@ -370,7 +381,8 @@ def _maps(fitted: Fitted, groups: list[object], available: int) -> _Maps:
     E = sum(len(numbers) for kind, numbers in own.channels().items() if kind not in ("deviations", "level"))
     targets = np.zeros((available, C, N, C))
     usual = [np.zeros((available, C, N, C)) for _ in groups]
-    rest, constant = np.zeros((W, E, N, C)), np.zeros((N, C))
+    rest: np.ndarray = np.zeros((W, E, N, C))
+    constant: np.ndarray = np.zeros((N, C))
     for base in fitted.bases:
         encoder = base.encoder
         maps = encoder.reference.maps(available)
@@ -378,9 +390,9 @@ def _maps(fitted: Fitted, groups: list[object], available: int) -> _Maps:
         D = sum(map(len, channels.values()))
         found = np.zeros((len(maps.level), C, N, C))
         for c, ridge in enumerate(base.linear):
-            K = np.zeros((W * D, N))
-            K[encoder.linear_inputs(c)] = ridge.coefficients
-            K = K.reshape(W, D, N)
+            flat = np.zeros((W * D, N))
+            flat[encoder.linear_inputs(c)] = ridge.coefficients
+            K = flat.reshape(W, D, N)
             constant[:, c] += base.weight * ridge.intercept
             found[:, c, :, c] += maps.ahead
             for j in range(C):

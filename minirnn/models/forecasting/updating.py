@@ -134,6 +134,7 @@ def update(
     origins = series.origins(least, fresh, split, N)
     judged = series.origins(least, split, stop, N)
     changed, history = fitted, None
+    windows: tuple[np.ndarray, ...] = ()
     before = after = None
     replayed = 0
     if memory is None:
@@ -183,10 +184,11 @@ def update(
         errors = fitting.scores(fitted, rows, every, backend)
         scores = fitted.calibration.extended(errors).scores
         changed = changed.with_calibration(scores)
-    times = [frames.time_of(series, row) for row in (int(fresh[new > 0].min()), int(series.last[new > 0].max()))]
+    first, last = (frames.time_of(series, row) for row in (int(fresh[new > 0].min()), int(series.last[new > 0].max())))
     done = Update(
         int(new.sum()),
-        *times,
+        first,
+        last,
         len(origins),
         replayed,
         history.epochs if history is not None else 0,
