@@ -318,3 +318,19 @@ def test_what_a_carried_state_rules_out():
     for name, value in (("strategy", "seq2seq"), ("segment", 4), ("bidirectional", True), ("convolution", 3)):
         with pytest.raises(ValueError, match=f"stateful=True .* needs {name}="):
             minirnn.Forecaster(**QUICK, stateful=True, **{name: value}).fit(generated(300), "y")
+
+
+def test_explaining_and_exporting_need_windows(monkeypatch):
+    model = fit(monkeypatch, generated(300), stateful=True)
+    with pytest.raises(ValueError, match="cannot be explained"):
+        model.explain()
+    with pytest.raises(ValueError, match="cannot be exported"):
+        model.export("nothing")
+
+
+@pytest.mark.parametrize("parameters", [{"clip_outliers": True}, {"strategy": "recursive"}], ids=str)
+def test_what_cannot_be_streamed(monkeypatch, parameters):
+    monkeypatch.setattr(fitting, "chosen", lambda job: PLANS[1:2])
+    model = minirnn.Forecaster(**QUICK | parameters).fit(generated(300), "y")
+    with pytest.raises(ValueError, match=r"a model with (clip_outliers=True|strategy='recursive')"):
+        model.stream()

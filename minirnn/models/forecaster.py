@@ -268,7 +268,7 @@ class Forecaster:
         self.fitted_ = stateful.carried_to(self.fitted_, rows, self.recent_)
         first, stop = job.parts.of("train")
         moments = self.history_.moments
-        self.memory_ = updating.remember(self.fitted_, rows, first, stop, moments, self.seed)
+        self.memory_: updating.Memory | None = updating.remember(self.fitted_, rows, first, stop, moments, self.seed)
         self.devices_ = 1 if mesh is None else mesh.size
         short = self.recent_.known < self.least_
         if short.any():
@@ -671,9 +671,16 @@ class Forecaster:
         from minirnn.models.forecasting import explaining
 
         self._fitted()
+        self._reads_windows("explained")
         return explaining.explain(self, frame, target, series, by_step, repeats, seed)
 
     # ------------------------------------------------------------ keeping
+
+    def _reads_windows(self, done: str) -> None:
+        if self.fitted_.carried is not None:
+            raise ParameterError(
+                f"a model with stateful=True reads a whole series, not windows; it cannot be {done} yet"
+            )
 
     def save(self, path) -> None:
         """Writes everything that :meth:`predict` needs to one ``.safetensors`` file, whole or not at all."""
@@ -701,6 +708,7 @@ class Forecaster:
         from minirnn.models.forecasting import exporting
 
         self._fitted()
+        self._reads_windows("exported")
         exporting.export(self, path, platforms, levels)
 
     @classmethod

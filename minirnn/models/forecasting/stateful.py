@@ -1,8 +1,8 @@
 """A network that reads every row once: its state is carried from row to row, through the whole series.
 
 It reads rows as they are, standardised, and not as deviations from the level of a window: what a state has taken in
-cannot be measured anew. It is trained on windows, whose first rows warm the state up, and judged, calibrated and weighed
-against the bases on one pass over the validation rows, as it will be used.
+cannot be measured anew. It is trained on windows, whose first rows warm the state up, and judged, calibrated and
+weighed against the bases on one pass over the validation rows, as it will be used.
 
 Dimension letters: n origins, W rows of a training window, D inputs, K members, N rows ahead, C targets, S series.
 """

@@ -318,7 +318,8 @@ def extend(model: Forecaster, table: Table) -> tuple[Series, np.ndarray, list[st
         bounds.append(bounds[-1] + len(values[-1]))
     if not total:
         raise ParameterError(
-            f"no row is new: the model knows rows up to {frames.time_of(recent, int(recent.last.max()))}; give later ones"
+            f"no row is new: the model knows rows up to {frames.time_of(recent, int(recent.last.max()))}; give later "
+            "ones"
         )
     rows = lay_out(
         np.concatenate(values),
