@@ -97,10 +97,11 @@ def test_a_stream_equals_the_batch(monkeypatch, parameters):
     assert list(steps[-1].times) == list(rows.times[-5:])
 
 
-def test_ten_thousand_rows_equal_the_batch(monkeypatch):
+@pytest.mark.parametrize("stateful", [False, True])
+def test_ten_thousand_rows_equal_the_batch(monkeypatch, stateful):
     """The buffer is laid out anew many times; nothing drifts."""
     frame = generated(10_400, missing=0.02)
-    model = fit(monkeypatch, frame.iloc[:400], impute="linear")
+    model = fit(monkeypatch, frame.iloc[:400], impute="linear", stateful=stateful)
     values = frame.to_numpy()[400:]
     stream = Stream(model.fitted_, model.recent_)
     found = np.array([stream.push(row).mean for row in values])
