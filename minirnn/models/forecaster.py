@@ -15,7 +15,7 @@ from minirnn.data.imputing import Imputer
 from minirnn.data.outliers import Outliers
 from minirnn.data.season import guess_season
 from minirnn.data.words import DataError, listed
-from minirnn.models.forecasting import fitting, frames, parts, saving, series, settings, statics
+from minirnn.models.forecasting import fitting, frames, parts, saving, series, settings, stateful, statics, updating
 from minirnn.models.forecasting.fitting import Job
 from minirnn.models.forecasting.settings import ParameterError
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from minirnn.models.backtest import Backtest
     from minirnn.models.checkpoint import Checkpoint
     from minirnn.models.forecasting.explanation import Explanation
+    from minirnn.models.forecasting.streaming import Stream
+    from minirnn.models.forecasting.updating import Update
 
 __all__ = ["Forecaster", "ParameterError"]
 
@@ -54,6 +56,8 @@ class Forecaster:
         2308.11200): for long windows.
       bidirectional: read the window in both directions.
       convolution: width of a convolution over time in front of the recurrent layers; None for none.
+      stateful: the network reads every row of a series once and carries its state, instead of reading a window anew
+        for every forecast: each row of a stream then costs one step. It is trained on windows.
       likelihood: ``"quantiles"``, ``"gaussian"``, ``"student"`` or ``"none"``: what the network says beyond the mean.
         Whatever it is, intervals are calibrated on the validation rows.
       reference: ``"auto"``, or what windows are measured from: ``"last"`` value, ``"smoothing"``, ``"season"`` (that
@@ -99,6 +103,7 @@ class Forecaster:
         segment: int | None = None,
         bidirectional: bool = False,
         convolution: int | None = None,
+        stateful: bool = False,
         likelihood: str = "quantiles",
         reference: str = "auto",
         transform: str = "auto",
@@ -128,6 +133,7 @@ class Forecaster:
         self.segment = segment
         self.bidirectional = bidirectional
         self.convolution = convolution
+        self.stateful = stateful
         self.likelihood = likelihood
         self.reference = reference
         self.transform = transform
@@ -259,6 +265,10 @@ class Forecaster:
         # What predict() starts from, in this process and after loading.
         rows = series.of_table(table, job.horizon)  # as they came, not as they may have been clipped
         self.recent_ = frames.recent(rows, self.reach_, job.horizon, job.imputer)
+        self.fitted_ = stateful.carried_to(self.fitted_, rows, self.recent_)
+        first, stop = job.parts.of("train")
+        moments = self.history_.moments
+        self.memory_: updating.Memory | None = updating.remember(self.fitted_, rows, first, stop, moments, self.seed)
         self.devices_ = 1 if mesh is None else mesh.size
         short = self.recent_.known < self.least_
         if short.any():
@@ -461,6 +471,17 @@ class Forecaster:
         )
 
     def _same_columns(self, frame) -> Table:
+        table = self._like_trained(frame)
+        least = max(base.encoder.reference.least for base in self.fitted_.bases)
+        known = table.last_known - table.bounds[:-1] + 1
+        if (known < least).any():
+            k = int(np.argmax(known < least))
+            of = f" of the series {table.names[k]!r}" if table.series > 1 else ""
+            raise ParameterError(f"{known[k]} rows{of} given; the model reads windows of {least}")
+        return table
+
+    def _like_trained(self, frame) -> Table:
+        """Rows with the columns and the frequency of the training."""
         from minirnn.data import Table, prepare
 
         if isinstance(frame, Table):
@@ -490,13 +511,87 @@ class Forecaster:
             raise ParameterError(
                 f"the rows given have frequency {table.frequency}; the model was trained on {self.frequency_}"
             )
-        least = self.least_
-        known = table.last_known - table.bounds[:-1] + 1
-        if (known < least).any():
-            k = int(np.argmax(known < least))
-            of = f" of the series {table.names[k]!r}" if table.series > 1 else ""
-            raise ParameterError(f"{known[k]} rows{of} given; the model reads windows of {least}")
         return frames.in_order(table, self.columns_)
+
+    def update(
+        self,
+        frame: pd.DataFrame | pd.Series | np.ndarray | Table,
+        *,
+        epochs: int = 20,
+        learning_rate: float | None = None,
+        replay: float = 1.0,
+        patience: int = 3,
+    ) -> Update:
+        """Goes on with the training on rows that have come since, and forecasts from the last of them.
+
+        The last quarter of the new rows is held out: training ends when no member does better on it, and what is kept
+        are the weights that did best; the old ones, if none did better. The intervals learn from the errors that the
+        forecasts before the update made on all new rows.
+
+        Args:
+          frame: the new rows, with the columns of the training. Rows that the model knows already are left out; missing
+            rows are filled as missing values. Both is said in the notes.
+          epochs: at most so many.
+          learning_rate: of Adam, whose moments are kept; None takes a third of that of the training.
+          replay: old windows that are trained on too, for each new one.
+          patience: epochs without improvement of any member before the training ends.
+
+        Returns:
+          What was done: errors before and after, whether the new weights were kept, whether the data has drifted.
+
+        Raises:
+          ParameterError: not fitted, no row is new, or a row does not fit the model.
+        """
+        self._fitted()
+        done = updating.update(
+            self,
+            self._like_trained(frame),
+            epochs=epochs,
+            learning_rate=learning_rate,
+            replay=replay,
+            patience=patience,
+        )
+        self.notes_ = done.notes
+        for name in ("table_", "parts_"):  # of the rows before
+            self.__dict__.pop(name, None)
+        return done
+
+    def stream(
+        self,
+        series: str | None = None,
+        levels: tuple[float, ...] = (0.8, 0.95),
+        *,
+        alarm: float = 0.95,
+        history: bool = True,
+        start=None,
+    ) -> Stream:
+        """A stream: ``push(row)`` gives the forecast of the rows ahead, and says whether the row is an anomaly.
+
+        Args:
+          series: which one, where there are several.
+          levels: of the intervals.
+          alarm: a row outside the interval of this level, of the forecast made one row before, is an anomaly.
+          history: go on after the last known row; otherwise start anew, at the time ``start``.
+          start: the time of the first row, without history.
+
+        >>> import minirnn
+        >>> model = minirnn.Forecaster(horizon=3, max_epochs=1, ensemble=1, reference="last")
+        >>> stream = model.fit(minirnn.data.load("air_passengers")).stream()
+        >>> stream.push([450.0]).mean.shape
+        (3, 1)
+        """
+        from minirnn.models.forecasting import streaming
+
+        self._fitted()
+        names = self.fitted_.names
+        if series is None and len(names) == 1:
+            series = names[0]
+        if series not in names:
+            raise ParameterError(f"the model has no series {series!r}; expected one of {listed(names, 5)}")
+        levels = frames.check_levels(levels)
+        (alarm,) = frames.check_levels((alarm,))
+        k = int(np.flatnonzero(self.recent_.which == names.index(series))[0])
+        return streaming.open_stream(self, k, levels, alarm, history, start)
 
     # ------------------------------------------------------------ judging
 
@@ -590,9 +685,16 @@ class Forecaster:
         from minirnn.models.forecasting import explaining
 
         self._fitted()
+        self._reads_windows("explained")
         return explaining.explain(self, frame, target, series, by_step, repeats, seed)
 
     # ------------------------------------------------------------ keeping
+
+    def _reads_windows(self, done: str) -> None:
+        if self.fitted_.carried is not None:
+            raise ParameterError(
+                f"a model with stateful=True reads a whole series, not windows; it cannot be {done} yet"
+            )
 
     def save(self, path) -> None:
         """Writes everything that :meth:`predict` needs to one ``.safetensors`` file, whole or not at all."""
@@ -620,6 +722,7 @@ class Forecaster:
         from minirnn.models.forecasting import exporting
 
         self._fitted()
+        self._reads_windows("exported")
         exporting.export(self, path, platforms, levels)
 
     @classmethod

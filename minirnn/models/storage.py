@@ -27,12 +27,18 @@ class ModelFileError(ValueError):
 
 
 def write_atomically(path: str | os.PathLike, write: Callable[[Path], Any]) -> None:
-    """Calls ``write`` with a temporary name beside ``path``, then renames: the file is whole or not there at all."""
+    """Calls ``write`` with a temporary name beside ``path``, then renames: the file is whole or not there at all.
+
+    The name holds the number of the process, so that the next writer can remove what a killed one has left.
+    """
     path = Path(path)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+    _remove_leftovers(path)
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.{os.getpid()}.", suffix=path.suffix, dir=path.parent)
     os.close(handle)
     try:
         write(Path(temporary))
+        with open(temporary, "rb+") as file:  # on the disk before the name says so, also if the power fails
+            os.fsync(file.fileno())
         umask = os.umask(0)
         os.umask(umask)
         os.chmod(temporary, 0o666 & ~umask)  # mkstemp's own mode would hide the file from everybody else
@@ -40,6 +46,28 @@ def write_atomically(path: str | os.PathLike, write: Callable[[Path], Any]) -> N
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Temporary files of this one whose writers are dead."""
+    form = re.compile(rf"\.{re.escape(path.name)}\.(\d{{1,9}})\.\w+{re.escape(path.suffix)}")
+    with contextlib.suppress(OSError):
+        for found in path.parent.iterdir():
+            match = form.fullmatch(found.name)
+            if match and not _lives(int(match[1])):
+                found.unlink(missing_ok=True)
+
+
+def _lives(process: int) -> bool:
+    if os.name != "posix":  # elsewhere signal 0 would end it
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minirnn.data.outliers import Outliers
-from minirnn.models.forecasting import recursion
+from minirnn.models.forecasting import recursion, stateful
 from minirnn.models.forecasting.encoder import Encoder, Prepared
 from minirnn.models.forecasting.intervals import Calibration, normal_scores
 from minirnn.models.forecasting.series import Series
@@ -69,6 +69,7 @@ class Fitted:
       recursion: (N, C) the spread of the errors of each step, where forecasts are fed back; the parts above then
         forecast one row. None where they forecast all N at once.
       outliers: their limits, where rows are clipped to them before they are read; None where they are read as they are.
+      carried: where the state of the network is carried from row to row; None where it reads windows.
     """
 
     encoder: Encoder
@@ -81,6 +82,7 @@ class Fitted:
     names: tuple[str, ...]
     recursion: np.ndarray | None = None
     outliers: Outliers | None = None
+    carried: stateful.Carried | None = None
 
     @property
     def calibrated(self) -> bool:
@@ -106,10 +108,18 @@ class Fitted:
 
     def network(self, prepared: Prepared, origins: np.ndarray, backend: str) -> np.ndarray:
         """Raw numbers of the members (K, n, N, C, P)."""
+        if self.carried is not None:
+            return stateful.network(self, prepared, np.asarray(origins))
         half = importlib.import_module(f"minirnn.{backend}.forecasting")
         state = half.start(half.make_optimizer(1e-3, 1.0), self.members)
         inputs, ahead = self.encoder.inputs(prepared, origins), self.ahead(prepared, origins)
         return np.asarray(half.predict(self.description, state, inputs, ahead), np.float64)
+
+    def inputs(self, prepared: Prepared, origins: np.ndarray) -> np.ndarray:
+        """What the network reads in training (n, W, D)."""
+        if self.carried is not None:
+            return stateful.windows(self.encoder, prepared, np.asarray(origins))
+        return self.encoder.inputs(prepared, origins)
 
     def ahead(self, prepared: Prepared, origins: np.ndarray) -> np.ndarray:
         """What the network reads of the rows ahead (n, N, F); F = 0 where it reads the window alone."""

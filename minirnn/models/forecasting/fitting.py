@@ -12,7 +12,7 @@ import numpy as np
 from minirnn.data.imputing import Imputer
 from minirnn.data.outliers import Outliers
 from minirnn.data.windows import Windows
-from minirnn.models.forecasting import choosing, intervals
+from minirnn.models.forecasting import choosing, intervals, stateful
 from minirnn.models.forecasting.choosing import Choice, Setting
 from minirnn.models.forecasting.encoder import Encoder
 from minirnn.models.forecasting.fitted import Base, Fitted, Rows, base_forecast
@@ -197,6 +197,8 @@ def fit(
     description = describe(settings, job.horizon, job.targets)
     blank = Calibration(np.zeros((0, job.horizon, job.targets)))
     fitted = Fitted(encoder, bases, description, [], np.ones((job.horizon, job.targets)), 1.0, blank, job.names)
+    if settings["stateful"]:
+        fitted = dataclasses.replace(fitted, carried=stateful.NOTHING)
     rows = fitted.prepare(job.series)
 
     least = max(base.encoder.reference.least for base in bases)
@@ -289,7 +291,7 @@ def _data(fitted: Fitted, rows: Rows, origins: np.ndarray):
     """Inputs, targets, weights and features ahead of these windows; inputs are cut out when they are read, if many."""
     left, known = _left_over(fitted.bases, rows, origins)
     targets = (left / fitted.scale).astype(np.float32)
-    inputs: Any = Windows(origins, lambda o: fitted.encoder.inputs(rows.own, o))
+    inputs: Any = Windows(origins, lambda o: fitted.inputs(rows.own, o))
     ahead: Any = Windows(origins, lambda o: fitted.ahead(rows.own, o))
     if inputs.nbytes + ahead.nbytes <= KEPT_BYTES:
         inputs, ahead = np.asarray(inputs), np.asarray(ahead)

@@ -12,15 +12,16 @@ from minirnn.data.outliers import Outliers
 from minirnn.data.scaling import Scaler
 from minirnn.data.table import Roles
 from minirnn.models import storage
-from minirnn.models.forecasting import fitting, format1, series
+from minirnn.models.forecasting import fitting, format1, series, stateful
 from minirnn.models.forecasting.choosing import Choice
 from minirnn.models.forecasting.encoder import Encoder, Plan
 from minirnn.models.forecasting.fitted import Base, Fitted
 from minirnn.models.forecasting.intervals import Calibration
 from minirnn.models.forecasting.statics import Column
+from minirnn.models.forecasting.updating import Memory
 from minirnn.models.linear import Ridge
 from minirnn.models.training import History, array_names
-from minirnn.params import init_horizon
+from minirnn.params import Direct, Moments, init_horizon
 
 if TYPE_CHECKING:
     from minirnn.models.forecaster import Forecaster
@@ -62,12 +63,17 @@ def flatten(model: Forecaster) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
             arrays[f"bases.{k}.linear.{c}.intercept"] = ridge.intercept
     if fitted.recursion is not None:
         arrays["recursion"] = fitted.recursion
+    if fitted.carried is not None:
+        arrays["carried.starts"] = fitted.carried.starts
+        for i, state in enumerate(fitted.carried.states):
+            arrays |= {f"carried.{i}.{name}": part for name, part in zip("hc", state)}
     if fitted.outliers is not None:  # NaN stands for no limit
         for name in ("low", "high"):
             limits = getattr(fitted.outliers, name)
             arrays[f"outliers.{name}"] = np.where(np.isinf(limits), np.nan, limits)
     for k, params in enumerate(fitted.members):
         arrays |= {f"members.{k}.{name}": array for name, array in zip(array_names(params), _leaves(params))}
+    arrays |= _memory_arrays(model.memory_)
     history = model.history_
     description = {
         # As they were when it was trained: a parameter changed since then does not describe these weights.
@@ -106,6 +112,7 @@ def flatten(model: Forecaster) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         "counted": model.frequency_ is None,
         "history": {name: getattr(history, name) for name in ("loss", "validation", "best", "ended")},
         "devices": model.devices_,
+        "memory": _memory_description(model.memory_),
     }
     return arrays, description
 
@@ -145,6 +152,7 @@ def restore(cls, arrays: dict[str, np.ndarray], description: dict[str, Any]) -> 
         for base, about in zip(model.fitted_.bases, description["choices"], strict=True)
     )
     model.recent_ = _recent(model, arrays, description)
+    model.memory_ = _memory(model.fitted_, arrays, description.get("memory"))
     if arrays:
         raise ValueError(f"unexpected array {sorted(arrays)[0]}")
     model.devices_ = int(description["devices"])
@@ -229,7 +237,21 @@ def _fitted(model, arrays, description) -> Fitted:
     scores = storage.expect(arrays, "calibration.scores", (None, model.horizon_, C), missing=True).astype(np.float64)
     names = tuple(map(str, description["names"]))
     outliers = _outliers(arrays, description["outliers"], (S, columns))
-    return Fitted(own, tuple(bases), network, members, scale, share, Calibration(scores), names, recursion, outliers)
+    carried = _carried(params, S, arrays) if params["stateful"] else None
+    return Fitted(
+        own, tuple(bases), network, members, scale, share, Calibration(scores), names, recursion, outliers, carried
+    )
+
+
+def _carried(params, S: int, arrays) -> stateful.Carried:
+    starts = storage.expect(arrays, "carried.starts", (S,), kind="i")
+    shape = (S, params["ensemble"], 1, params["hidden_size"])
+    parts = "hc" if params["cell"] == "lstm" else "h"
+    states = tuple(
+        tuple(storage.expect(arrays, f"carried.{i}.{name}", shape) for name in parts)
+        for i in range(params["num_layers"])
+    )
+    return stateful.Carried(starts, states)
 
 
 def _plan(about: dict[str, Any]) -> Plan:
@@ -279,6 +301,53 @@ def _recent(model, arrays, description) -> series.Series:
     if not description["counted"]:
         times = times.astype("datetime64[us]")
     return series.Series(values, bounds, last, times, np.arange(S))
+
+
+_REPLAY = ("inputs", "targets", "weights", "ahead")
+
+
+def _memory_arrays(memory: Memory | None) -> dict[str, np.ndarray]:
+    if memory is None:
+        return {}
+    arrays = {f"replay.{name}": array for name, array in zip(_REPLAY, memory.replay)}
+    for k, moments in enumerate(memory.moments or ()):
+        for part, tree in (("m", moments.m), ("v", moments.v)):
+            arrays |= {f"moments.{k}.{part}.{name}": a for name, a in zip(array_names(tree), _leaves(tree))}
+    return arrays
+
+
+def _memory_description(memory: Memory | None) -> dict[str, Any] | None:
+    if memory is None:
+        return None
+    steps = None if memory.moments is None else [int(moments.steps) for moments in memory.moments]
+    return {"seen": memory.seen, "steps": steps, "updates": list(memory.updates)}
+
+
+def _memory(fitted: Fitted, arrays, about) -> Memory | None:
+    if about is None:
+        return None
+    encoder, template = fitted.encoder, fitted.members[0]
+    N, C, D = encoder.horizon, encoder.targets, sum(map(len, encoder.channels().values()))
+    inputs = storage.expect(arrays, "replay.inputs", (None, encoder.window, D))
+    n = len(inputs)
+    features = 0 if isinstance(fitted.description.horizon, Direct) else len(encoder.names) + len(encoder.ahead)
+    others = (storage.expect(arrays, f"replay.{name}", (n, N, C)) for name in ("targets", "weights"))
+    replay = (inputs, *others, storage.expect(arrays, "replay.ahead", (n, N, features)))
+    moments = None
+    if about["steps"] is not None:
+        moments = []
+        for k, steps in zip(range(len(fitted.members)), about["steps"], strict=True):
+            if type(steps) is not int or steps < 0:
+                raise ValueError(f"memory.steps holds {steps!r}")
+            trees = []
+            for part in ("m", "v"):
+                names = [f"moments.{k}.{part}.{name}" for name in array_names(template)]
+                leaves = [storage.expect(arrays, name, a.shape) for name, a in zip(names, _leaves(template))]
+                trees.append(_with_leaves(template, iter(leaves)))
+            moments.append(Moments(steps, *trees))
+    if type(about["seen"]) is not int or not all(isinstance(update, dict) for update in about["updates"]):
+        raise ValueError("memory holds no whole updates")
+    return Memory(replay, about["seen"], moments, tuple(about["updates"]))
 
 
 def _error(value: float | None) -> float:
