@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from minirnn.models.backtest import Backtest
     from minirnn.models.forecaster import Forecaster
 
-FILES = ("metrics.json", "forecast.csv", "forecast.png", "model.safetensors")
+FILES = ("report.html", "metrics.json", "forecast.csv", "forecast.png", "model.safetensors")
 MOST_LINES = 6  # forecasts in the figure
 EXAMPLES = """examples:
   minirnn forecast                                    daily maximum temperature in Seattle, a week ahead
@@ -104,7 +105,8 @@ def run(arguments: argparse.Namespace) -> int:
     forecast = forecaster.predict(levels=arguments.levels)
 
     if out is not None:
-        _write(out, forecaster, evaluation, forecast)
+        typed = shlex.join(["minirnn", *arguments.command_line])
+        _write(out, forecaster, evaluation, forecast, source, typed)
     said = (*table.notes, *forecaster.notes_, *evaluation.notes)
     if arguments.json:
         print(_json(evaluation))
@@ -153,13 +155,24 @@ def _json(evaluation: Backtest) -> str:
     return json.dumps(evaluation.as_dict(), indent=2, allow_nan=False)
 
 
-def _write(out: Path, forecaster: Forecaster, evaluation: Backtest, forecast) -> None:
+def _write(out: Path, forecaster: Forecaster, evaluation: Backtest, forecast, source: str, typed: str) -> None:
     from minirnn.inspect.figures import save_figure
+    from minirnn.inspect.report import report_html
     from minirnn.models.storage import staged
 
+    report = report_html(
+        table=forecaster.table_,
+        backtest=evaluation,
+        forecast=forecast,
+        history=forecaster.history_,
+        notes=(*forecaster.notes_, *evaluation.notes),
+        source=source,
+        command=typed,
+    )
     figure = _figure(forecaster, evaluation, forecast)
     try:
         with staged(out) as folder:
+            (folder / "report.html").write_text(report, encoding="utf-8")
             (folder / "metrics.json").write_text(_json(evaluation) + "\n", encoding="utf-8")
             forecast.to_csv(folder / "forecast.csv", lineterminator="\n")
             save_figure(figure, folder / "forecast.png")
@@ -183,7 +196,7 @@ def _figure(forecaster: Forecaster, evaluation: Backtest, forecast):
     names = {name: title(name) for name in shown}
     return forecast_figure(
         pd.Series(known, table.times(0)[: len(known)], name=target),
-        forecast["mean"].iloc[: evaluation.horizon],
+        forecast.iloc[: evaluation.horizon],
         evaluation.by_horizon.loc[list(names)].rename(index=names).T,
         network=names[evaluation.network],
         best=names[evaluation.best_naive],
