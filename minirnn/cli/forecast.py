@@ -41,6 +41,7 @@ def add_parser(subparsers) -> None:
         help="forecast columns of a file, and say whether the network beats simpler forecasts",
         description="Trains a recurrent network on time series and judges it, on rows that it has not seen, beside "
         "simpler forecasts. What the network learns is added to linear forecasts of the same rows.",
+        usage="minirnn forecast [FILE] [options]",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -187,13 +188,12 @@ def _figure(forecaster: Forecaster, evaluation: Backtest, forecast):
 
     from minirnn.data.calendar import steps_in_words
     from minirnn.inspect.figures import forecast_figure
-    from minirnn.models.wording import title
 
     table, test = forecaster.table_, evaluation.splits["test"]
     target, first = table.target, table.bounds[0]
     known = table.values[first : table.last_known[0] + 1, 0]
     shown = dict.fromkeys([evaluation.network, *evaluation.table.index[:MOST_LINES]])
-    names = {name: title(name) for name in shown}
+    names = {name: evaluation.title_of(name) for name in shown}
     return forecast_figure(
         pd.Series(known, table.times(0)[: len(known)], name=target),
         forecast.iloc[: evaluation.horizon],
@@ -203,4 +203,5 @@ def _figure(forecaster: Forecaster, evaluation: Backtest, forecast):
         unit=evaluation.units.get(target, "") if evaluation.single else "",
         ahead=steps_in_words(evaluation.horizon, evaluation.frequency),
         period=f"{test['start']} to {test['end']}",
+        error="mean absolute error" if evaluation.ranked_by == "MAE" else "mean absolute scaled error",
     )
