@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import io
+import shlex
 from typing import NamedTuple
 
 import numpy as np
@@ -12,22 +13,9 @@ from minirnn.cli import main
 from minirnn.models import baselines
 
 # A training of a moment in NumPy, where a test is not about accuracy.
-QUICK = [
-    "--backend",
-    "readable",
-    "--reference",
-    "last",
-    "--transform",
-    "none",
-    "--season",
-    "7",
-    "--max-epochs",
-    "2",
-    "--ensemble",
-    "1",
-    "--hidden-size",
-    "4",
-]
+QUICK = shlex.split(
+    "--backend readable --reference last --transform none --season 7 --max-epochs 2 --ensemble 1 --hidden-size 4"
+)
 NAIVE = ("last_value", "seasonal_naive", "drift", "mean", "climatology", "linear")
 
 
@@ -69,7 +57,7 @@ def sine(rows=200, seed=0):
 
 
 def panel(rows=90, towns=("north", "south", "north")):
-    """Three shops in long form: two targets, a column known ahead, what each shop is; 7 rows of plans after the last."""
+    """Shops in long form: two targets, a column known ahead (7 rows more of it), what each shop is."""
     parts = []
     for k, town in enumerate(towns):
         frame = daily(rows + 7, shop=f"shop {k}", town=town, size=10 + k, sales=sine(rows + 7, k) * (k + 1))

@@ -3,6 +3,7 @@
 import inspect
 import json
 import re
+import shlex
 import subprocess
 import sys
 
@@ -17,7 +18,7 @@ from minirnn.cli import COMMANDS, main, model, rows
 from minirnn.cli import parser as whole_parser
 
 METRICS = ["MAE", "RMSE", "MSE", "MAPE", "sMAPE", "MASE", "RMSSE"]
-FILES = ["forecast.csv", "forecast.png", "metrics.json", "model.safetensors"]
+FILES = ["forecast.csv", "forecast.png", "metrics.json", "model.safetensors", "report.html"]
 
 
 @pytest.fixture(autouse=True)
@@ -75,6 +76,9 @@ def test_out_writes_whole_files_that_agree(week, tmp_path):
     loaded = minirnn.load(out / "model.safetensors").predict(levels=(0.5, 0.9))
     np.testing.assert_allclose(loaded, forecast)
     assert (out / "forecast.png").read_bytes().startswith(b"\x89PNG")
+    report = (out / "report.html").read_text()
+    assert json.loads(ended.out)["sentence"] in report
+    assert f"minirnn forecast {week}" in report
 
 
 def test_the_forecast_is_printed_with_its_intervals(week):
@@ -123,41 +127,11 @@ def test_several_targets_and_series_print_a_summary(tmp_path):
 
 
 def test_every_parameter_reaches_the_model(week):
-    given = [
-        "--window",
-        "10",
-        "--horizon",
-        "3",
-        "--seed",
-        "5",
-        "--layers",
-        "2",
-        "--strategy",
-        "seq2seq",
-        "--likelihood",
-        "student",
-        "--dropout",
-        "0.1",
-        "--weight-decay",
-        "0.01",
-        "--learning-rate",
-        "0.01",
-        "--batch-size",
-        "16",
-        "--patience",
-        "2",
-        "--max-norm",
-        "2",
-        "--convolution",
-        "3",
-        "--validation-fraction",
-        "0.2",
-        "--test-fraction",
-        "0.2",
-        "--impute",
-        "last",
-        "--clip-outliers",
-    ]
+    given = shlex.split(
+        "--window 10 --horizon 3 --seed 5 --layers 2 --strategy seq2seq --likelihood student --dropout 0.1 "
+        "--weight-decay 0.01 --learning-rate 0.01 --batch-size 16 --patience 2 --max-norm 2 --convolution 3 "
+        "--validation-fraction 0.2 --test-fraction 0.2 --impute last --clip-outliers"
+    )
     about = json.loads(run("forecast", week, "--json", *QUICK, *given).out)["model"]
     expected = {
         "window": 10, "horizon": 3, "seed": 5, "num_layers": 2, "strategy": "seq2seq", "likelihood": "student",
@@ -299,9 +273,9 @@ def test_help_and_version():
 
 
 def test_help_is_light():
-    code = "from minirnn import cli; cli.parser(); import sys; print([m for m in ('numpy', 'jax', 'pandas') if m in sys.modules])"
+    code = "from minirnn import cli; cli.parser(); import sys; print({'numpy', 'jax', 'pandas'} & set(sys.modules))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert result.stdout.strip() == "[]"
+    assert result.stdout.strip() == "set()"
 
 
 def test_a_mistake_of_ours_keeps_its_traceback(monkeypatch, week):

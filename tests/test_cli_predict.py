@@ -69,6 +69,13 @@ def test_predict_from_new_rows_starts_after_their_last(week, tmp_path):
     np.testing.assert_allclose(frame, frame_of(longer.out, tmp_path), rtol=1e-9)
 
 
+def test_predict_from_rows_that_no_model_could_be_trained_on(week, tmp_path):
+    rows = pd.read_csv(week / "data.csv").iloc[:60]
+    ended = run("predict", week / "model.safetensors", written(tmp_path, rows.assign(y=9.5)))
+    assert ended.status == 0, ended.err
+    assert np.isfinite(frame_of(ended.out, tmp_path)["mean"]).all()
+
+
 def test_predict_takes_another_name_of_the_dates_and_codes(week, tmp_path):
     rows = pd.read_csv(week / "data.csv").rename(columns={"date": "when"})
     rows["y"] = rows["y"].astype(str)

@@ -82,12 +82,12 @@ def test_the_error_is_the_mean_absolute_error_on_the_validation_rows(strategy):
     table = model._table(rows, None, None, None, None, None)
     job, _ = model._job(table)
     fitted, _, choices = fitting.fit(job)
-    fitted = dataclasses.replace(fitted, bases=bases_of(job, fitted, choices))
+    alone = dataclasses.replace(fitted, bases=bases_of(job, fitted, choices))
     y, errors = rows["y"].to_numpy(), []
     train, stop = int(job.parts.train[0]), int(job.parts.validation[0])
     assert (train, stop) == (72, 90)
     for origin in range(train - 1, stop - 3):
-        means, _ = fitted.forecast(job.series, np.array([origin]))
+        means, _ = alone.forecast(job.series, np.array([origin]))
         errors += list(np.abs(means.mean(axis=0)[0, :, 0] - y[origin + 1 : origin + 4]))
     assert searching._error(job, fitted, choices) == pytest.approx(np.mean(errors), rel=1e-9)
 
@@ -147,17 +147,43 @@ def test_a_budget_ends_the_search_and_what_was_found_stays():
     assert "give it more time" in found.sentence
 
 
-def test_a_search_that_is_killed_goes_on_to_the_same_trials(found, tmp_path):
+def test_a_search_that_is_killed_goes_on_to_the_same_trials(found, tmp_path, monkeypatch):
     out = tmp_path / "trials.csv"
     for trials in (1, 5, 12):  # cut off at any training, also between two rounds
         first = searching.search(frame(), budget=None, trials=trials, out=out, resume=trials > 1, **GIVEN)
         assert len(first.trials) == trials
         with out.open() as file:
             assert len(list(csv.reader(file))) == trials + 1
-    new = []
+    new, trained = [], []
+    run_trial = searching._Bench.run
+    monkeypatch.setattr(
+        searching._Bench, "run", lambda bench, *rest: trained.append(rest[0]) or run_trial(bench, *rest)
+    )
     again = searching.search(frame(), budget=None, trials=16, out=out, resume=True, report=new.append, **GIVEN)
-    assert [t.trial for t in new] == [13, 14, 15, 16]
+    assert [t.trial for t in new] == trained == [13, 14, 15, 16]
     assert bare(again) == bare(found)
+    assert [p.name for p in tmp_path.iterdir()] == ["trials.csv"]
+
+
+def test_trials_of_another_search_or_damaged_ones_are_refused(tmp_path):
+    out = tmp_path / "trials.csv"
+    searching.search(frame(), budget=None, trials=2, out=out, **GIVEN)
+    whole = out.read_text()
+    for rows, given in (
+        (frame(sine(120, 1)), GIVEN),
+        (frame(), GIVEN | {"seed": 1}),
+        (frame(), GIVEN | {"dropout": 0.1}),
+    ):
+        with pytest.raises(searching.SearchError, match="a search over other rows or with other options"):
+            searching.search(rows, budget=None, trials=3, out=out, resume=True, **given)
+    with pytest.raises(searching.SearchError, match="exists already"):
+        searching.search(frame(), budget=None, trials=3, out=out, **GIVEN)
+    lines = whole.splitlines(keepends=True)
+    for damaged in (lines[0] + lines[2], whole.replace("2,1,1,", "2,7,1,"), whole[:-60] + "\n", lines[0] + "1,0,9\n"):
+        out.write_text(damaged)
+        with pytest.raises(searching.SearchError):
+            searching.search(frame(), budget=None, trials=3, out=out, resume=True, **GIVEN)
+        assert out.read_text() == damaged
     assert [p.name for p in tmp_path.iterdir()] == ["trials.csv"]
 
 

@@ -41,6 +41,7 @@ def add_parser(subparsers) -> None:
         help="forecast columns of a file, and say whether the network beats simpler forecasts",
         description="Trains a recurrent network on time series and judges it, on rows that it has not seen, beside "
         "simpler forecasts. What the network learns is added to linear forecasts of the same rows.",
+        usage="minirnn forecast [FILE] [options]",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -104,9 +105,10 @@ def run(arguments: argparse.Namespace) -> int:
     evaluation = forecaster.evaluate()
     forecast = forecaster.predict(levels=arguments.levels)
 
-    said = (*table.notes, *forecaster.notes_, *evaluation.notes)
     if out is not None:
-        _write(out, forecaster, evaluation, forecast, source, arguments.command_line)
+        typed = shlex.join(["minirnn", *arguments.command_line])
+        _write(out, forecaster, evaluation, forecast, source, typed)
+    said = (*table.notes, *forecaster.notes_, *evaluation.notes)
     if arguments.json:
         print(_json(evaluation))
         for line in said:
@@ -154,14 +156,11 @@ def _json(evaluation: Backtest) -> str:
     return json.dumps(evaluation.as_dict(), indent=2, allow_nan=False)
 
 
-def _write(
-    out: Path, forecaster: Forecaster, evaluation: Backtest, forecast, source: str, command_line: list[str]
-) -> None:
+def _write(out: Path, forecaster: Forecaster, evaluation: Backtest, forecast, source: str, typed: str) -> None:
     from minirnn.inspect.figures import save_figure
     from minirnn.inspect.report import report_html
     from minirnn.models.storage import staged
 
-    figure = _figure(forecaster, evaluation, forecast)
     report = report_html(
         table=forecaster.table_,
         backtest=evaluation,
@@ -169,9 +168,9 @@ def _write(
         history=forecaster.history_,
         notes=(*forecaster.notes_, *evaluation.notes),
         source=source,
-        command=shlex.join(["minirnn", *command_line]),
-        explanation=_explanation(forecaster),
+        command=typed,
     )
+    figure = _figure(forecaster, evaluation, forecast)
     try:
         with staged(out) as folder:
             (folder / "report.html").write_text(report, encoding="utf-8")
@@ -181,16 +180,6 @@ def _write(
             forecaster.save(folder / "model.safetensors")
     except OSError as error:
         raise places.cannot_write(out, error) from None
-
-
-def _explanation(forecaster: Forecaster):
-    """What moved the forecast of the first target of the first series; None for forecasts that cannot be explained."""
-    from minirnn.models.forecaster import ParameterError
-
-    try:
-        return forecaster.explain()
-    except ParameterError:
-        return None
 
 
 def _figure(forecaster: Forecaster, evaluation: Backtest, forecast):
@@ -207,11 +196,12 @@ def _figure(forecaster: Forecaster, evaluation: Backtest, forecast):
     names = {name: evaluation.title_of(name) for name in shown}
     return forecast_figure(
         pd.Series(known, table.times(0)[: len(known)], name=target),
-        forecast["mean"].iloc[: evaluation.horizon],
+        forecast.iloc[: evaluation.horizon],
         evaluation.by_horizon.loc[list(names)].rename(index=names).T,
         network=names[evaluation.network],
         best=names[evaluation.best_naive],
         unit=evaluation.units.get(target, "") if evaluation.single else "",
         ahead=steps_in_words(evaluation.horizon, evaluation.frequency),
         period=f"{test['start']} to {test['end']}",
+        error="mean absolute error" if evaluation.ranked_by == "MAE" else "mean absolute scaled error",
     )

@@ -35,6 +35,7 @@ def add_parser(subparsers) -> None:
         help="look for better parameters within a time budget",
         description="A seeded random search with successive halving, judged on the validation rows only. Prints the "
         "trainings and a ready minirnn forecast line.",
+        usage="minirnn search [FILE] [options]",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -28,6 +28,7 @@ def forecast_figure(
     unit: str,
     ahead: str,
     period: str,
+    error: str = "mean absolute error",
 ) -> Figure:
     """The forecast with its intervals after the last rows, and the error by steps ahead beside the simpler forecasts.
 
@@ -40,6 +41,7 @@ def forecast_figure(
       unit: of the target, or an empty text.
       ahead: the length of the forecast in words, such as "7 days".
       period: of the test rows, in words.
+      error: what ``errors`` are, in words.
     """
     figure = Figure(figsize=(11, 4.2), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(1.3, 1))
@@ -85,7 +87,7 @@ def forecast_figure(
     right.set_ylim(0, min(right.get_ylim()[1], 1.05 * limit) if limit > 0 else None)
     right.set_xticks(range(1, len(errors) + 1, max(1, round(len(errors) / 7))))
     right.set_xlabel("steps ahead")
-    right.set_ylabel(f"mean absolute error{in_unit}", parse_math=False)
+    right.set_ylabel(f"{error}{in_unit}", parse_math=False)
     right.set_title(f"Error on the test rows, {period}", loc="left", fontsize=11)
     figure.legend(
         *right.get_legend_handles_labels(),
