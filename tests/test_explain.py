@@ -1,4 +1,4 @@
-"""Why a forecast is what it is: the forecast as one function of its rows, attributions, importance, gates, neighbours."""
+"""Why a forecast is what it is: the forecast as a function of its rows, attributions, importance, gates, neighbours."""
 
 import dataclasses
 import json
@@ -358,8 +358,8 @@ def test_the_command_writes_all_or_nothing(decoder, tmp_path, capsys):
     assert "a gap of" in text
     written = sorted(path.name for path in (tmp_path / "why").iterdir())
     assert written == [
-        "attributions.csv", "attributions.png", "attributions_by_step.csv", "explanation.json", "gates.csv", "gates.png",
-        "importance.csv", "importance.png", "importance_by_rows.csv", "neighbours.csv", "neighbours.png",
+        "attributions.csv", "attributions.png", "attributions_by_step.csv", "explanation.json", "gates.csv",
+        "gates.png", "importance.csv", "importance.png", "importance_by_rows.csv", "neighbours.csv", "neighbours.png",
     ]  # fmt: skip
     kept = json.loads((tmp_path / "why" / "explanation.json").read_text())
     assert len(kept["attributions_by_step"]) == 3

@@ -94,7 +94,7 @@ def test_the_file_forecasts_without_minirnn_what_the_model_does(name, models, tm
         line for line in readme.splitlines() if line.startswith(("import", "from", "with", "    forecast", "result"))
     ]
     assert len(lines) == 5
-    load = "import numpy as np\nglobals().update(np.load({!r}))".format(data)
+    load = f"import numpy as np\nglobals().update(np.load({data!r}))"
     script = RUN.format(loading=load + "\n" + "\n".join(lines).replace("forecast.zip", path), result=result)
     subprocess.run([sys.executable, "-c", script], check=True, cwd="/")
     found = np.load(result)
