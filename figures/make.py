@@ -8,21 +8,20 @@ from pathlib import Path
 
 import minirnn
 from minirnn.inspect.figures import forecast_figure, save_figure
-from minirnn.models.wording import TITLES
 
 
 def forecast(folder: Path) -> None:
     """The daily maximum temperature of Seattle a week ahead, and the errors on the last year: minirnn forecast."""
     model = minirnn.Forecaster(seed=0).fit(minirnn.data.load("seattle_weather"), target="temp_max")
     result = model.evaluate()
-    errors = result.by_step.rename(columns=TITLES)
+    errors = result.by_horizon.T.rename(columns=result.title_of)
     figure = forecast_figure(
         model.table_.frame["temp_max"],
-        model.predict()["mean"],
+        model.predict(),
         errors,
-        network=TITLES[result.network],
-        best=TITLES[result.best_naive],
-        unit=result.unit,
+        network=result.title_of(result.network),
+        best=result.title_of(result.best_naive),
+        unit=result.units["temp_max"],
         ahead="7 days",
         period=f"{result.splits['test']['start']} to {result.splits['test']['end']}",
     )

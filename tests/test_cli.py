@@ -1,5 +1,6 @@
-"""The command line as its users meet it: what it prints, what it writes, how it refuses."""
+"""The command ``forecast`` and what all commands share, as their users meet it."""
 
+import inspect
 import json
 import re
 import subprocess
@@ -8,51 +9,33 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from commands import NAIVE, QUICK, daily, panel, run, sine, without_slow_forecasts, written
 
 import minirnn
 from minirnn import data
-from minirnn.cli import main
+from minirnn.cli import COMMANDS, main, model, rows
+from minirnn.cli import parser as whole_parser
 
-METRICS = ["MAE", "RMSE", "MSE", "MASE", "sMAPE"]
-NAIVE = ["last_value", "seasonal_naive", "drift", "mean", "climatology", "linear"]
-
-
-@pytest.fixture
-def quick(monkeypatch):
-    """Trainings of two epochs, where a test is not about accuracy."""
-    from minirnn.models import forecaster
-
-    fit = forecaster.Forecaster.fit
-
-    def quick_fit(self, *args, **kwargs):
-        return fit(self.set_params(max_epochs=2, ensemble=1, hidden_size=4), *args, **kwargs)
-
-    monkeypatch.setattr(forecaster.Forecaster, "fit", quick_fit)
+METRICS = ["MAE", "RMSE", "MSE", "MAPE", "sMAPE", "MASE", "RMSSE"]
+FILES = ["forecast.csv", "forecast.png", "metrics.json", "model.safetensors"]
 
 
-def csv(tmp_path, text, name="data.csv"):
-    path = tmp_path / name
-    path.write_text(text)
-    return str(path)
-
-
-def daily(rows, **columns):
-    dates = pd.date_range("2020-01-01", periods=rows, freq="D")
-    return pd.DataFrame({"date": dates.strftime("%Y-%m-%d"), **columns})
+@pytest.fixture(autouse=True)
+def few_forecasts(monkeypatch):
+    without_slow_forecasts(monkeypatch)
 
 
 @pytest.fixture
-def sine(tmp_path):
-    t = np.arange(200)
-    y = np.round(10 + 3 * np.sin(2 * np.pi * t / 7) + 0.01 * t, 3)
-    daily(200, y=y).to_csv(tmp_path / "sine.csv", index=False)
-    return str(tmp_path / "sine.csv")
+def week(tmp_path):
+    return written(tmp_path, daily(200, y=sine()), "week.csv")
 
 
-def test_without_a_file_it_forecasts_the_weather_and_says_so(capsys):
-    assert main(["forecast", "--quiet"]) == 0
-    out, err = capsys.readouterr()
-    assert err == ""
+# ---------------------------------------------------------------- what is printed and written
+
+
+def test_without_a_file_it_forecasts_the_weather_and_says_so():
+    ended = run("forecast", *QUICK, "--quiet")
+    assert (ended.status, ended.err) == (0, "")
     for line in (
         "the embedded series seattle_weather (no file was given)",
         "target      temp_max (°C); also read: precipitation, temp_min, wind",
@@ -60,197 +43,271 @@ def test_without_a_file_it_forecasts_the_weather_and_says_so(capsys):
         "train       2012-01-01 to 2014-05-26, 877 rows",
         "validation  2014-05-27 to 2014-12-31, 219 rows",
         "test        2015-01-01 to 2015-12-31, 365 rows",
-        "horizon 7",
-        "The LSTM beats the best other forecast, linear, by",
+        "window 30, horizon 7; 1 member; 2 epochs",
+        "the best other forecast, ",
         "2016-01-07",
     ):
-        assert line in out, line
+        assert line in ended.out, line
 
 
-def test_json_holds_what_is_promised_and_nothing_else_is_printed(sine, capsys, quick):
-    assert main(["forecast", sine, "--json", "--horizon", "5", "--cell", "gru"]) == 0
-    result = json.loads(capsys.readouterr().out)
-    assert {"target", "horizon", "frequency", "splits", "test", "best_naive", "skill"} <= set(result)
+def test_json_holds_what_is_promised_and_nothing_else_is_printed(week):
+    ended = run("forecast", week, "--json", "--horizon", 5, "--cell", "lstm", *QUICK)
+    result = json.loads(ended.out)
     assert (result["target"], result["horizon"], result["frequency"]) == ("y", 5, "D")
-    assert list(result["splits"]) == ["train", "validation", "test"]
     assert result["splits"]["test"] == {"start": "2020-05-30", "end": "2020-07-18", "rows": 50, "observed": 50}
-    assert list(result["test"]) == ["gru", *NAIVE]
-    assert all(list(row) == METRICS for row in result["test"].values())
-    for row in result["test"].values():
-        assert row["RMSE"] == pytest.approx(np.sqrt(row["MSE"]))
+    assert list(result["test"]) == ["lstm", *NAIVE]
+    assert all(list(row)[: len(METRICS)] == METRICS for row in result["test"].values())
     best = min(NAIVE, key=lambda name: result["test"][name]["MAE"])
     assert result["best_naive"] == best
-    assert result["skill"] == pytest.approx(1 - result["test"]["gru"]["MAE"] / result["test"][best]["MAE"])
+    assert result["skill"] == pytest.approx(1 - result["test"]["lstm"]["MAE"] / result["test"][best]["MAE"])
+    assert "holds the times, from 2020-01-01" in ended.err
 
 
-def test_out_writes_four_whole_files(sine, tmp_path, capsys, quick):
+def test_out_writes_whole_files_that_agree(week, tmp_path):
     out = tmp_path / "new" / "report"
-    assert main(["forecast", sine, "--out", str(out), "--json"]) == 0
-    printed = json.loads(capsys.readouterr().out)
-    assert sorted(p.name for p in out.iterdir()) == [
-        "forecast.csv", "forecast.png", "metrics.json", "model.safetensors",
-    ]  # fmt: skip
-    assert json.loads((out / "metrics.json").read_text()) == printed
+    ended = run("forecast", week, "--out", out, "--json", "--levels", "0.5,0.9", *QUICK)
+    assert ended.status == 0
+    assert sorted(p.name for p in out.iterdir()) == FILES
+    assert json.loads((out / "metrics.json").read_text()) == json.loads(ended.out)
     forecast = pd.read_csv(out / "forecast.csv", parse_dates=["date"], index_col="date")
     assert forecast.index[0] == pd.Timestamp("2020-07-19")
-    assert len(forecast) == 7
-    loaded = minirnn.load(out / "model.safetensors").predict()
-    np.testing.assert_allclose(loaded["mean"], forecast["mean"])
+    assert list(forecast.columns) == ["mean", "lower_50", "upper_50", "lower_90", "upper_90"]
+    loaded = minirnn.load(out / "model.safetensors").predict(levels=(0.5, 0.9))
+    np.testing.assert_allclose(loaded, forecast)
     assert (out / "forecast.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_repairs_are_said(tmp_path, capsys, quick):
-    frame = daily(120, y=np.arange(120) % 7).drop(index=[40, 41])
-    frame.iloc[::-1].to_csv(tmp_path / "gaps.csv", index=False)
-    assert main(["forecast", str(tmp_path / "gaps.csv")]) == 0
-    notes = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note")]
-    assert any("order" in line for line in notes)
-    assert any("2020-02-10" in line for line in notes)
+def test_the_forecast_is_printed_with_its_intervals(week):
+    out = run("forecast", week, "--levels", "0.8", *QUICK).out
+    block = out[out.index("forecast of y") :].splitlines()
+    assert block[1].split("  ")[-2:] == ["lower 80 %", "upper 80 %"]
+    assert len(block) == 2 + 7
+    for line in block[2:]:
+        time, mean, lower, upper = line.split()
+        assert float(lower) <= float(mean) <= float(upper)
+    assert re.search(r"the interval that should hold  50 %: [\d.]+ %, 80 %: [\d.]+ %, 95 %: [\d.]+ %", out)
 
 
-def test_a_worthless_network_is_called_so(tmp_path, capsys, quick):
+def test_several_targets_and_series_print_a_summary(tmp_path):
+    path = written(tmp_path, panel(towns=("north", "south", "north", "west")), "shops.csv.gz")
+    roles = [
+        "--series",
+        "shop",
+        "--target",
+        "sales,returns",
+        "--future",
+        "plan",
+        "--static",
+        "town",
+        "--static",
+        "size",
+    ]
+    ended = run("forecast", path, *roles, *QUICK, "--window", 14, "--out", tmp_path / "out")
+    assert ended.status == 0, ended.err
+    for line in (
+        "target      sales, returns; also read: plan (ahead), town, size (of each)",
+        "series      4 by shop: 'shop 0', 'shop 1', 'shop 2', 'shop 3'",
+        "from 64 origins, 2 targets, 4 series",
+        "forecast of sales of the series shop 0",
+        "forecast of returns of the series shop 2",
+        "and 2 more: --json or --out holds all of them",
+    ):
+        assert line in ended.out, line
+    assert "of the series shop 3" not in ended.out
+    table = ended.out[ended.out.index("errors on") :].splitlines()
+    assert table[1].split() == ["MASE", "RMSSE", "MAPE", "sMAPE"]
+    scaled = [float(re.search(r"[\d.]+", line)[0]) for line in table[2:9]]
+    assert scaled == sorted(scaled)
+    forecast = pd.read_csv(tmp_path / "out" / "forecast.csv")
+    assert forecast.groupby(["series", "target"], sort=False).size().tolist() == [7] * 8
+
+
+def test_every_parameter_reaches_the_model(week):
+    given = (
+        "--window 10 --horizon 3 --seed 5 --layers 2 --strategy seq2seq --likelihood student --dropout 0.1 "
+        "--weight-decay 0.01 --learning-rate 0.01 --batch-size 16 --patience 2 --max-norm 2 --convolution 3 "
+        "--validation-fraction 0.2 --test-fraction 0.2 --impute last --clip-outliers"
+    ).split()
+    about = json.loads(run("forecast", week, "--json", *QUICK, *given).out)["model"]
+    expected = {
+        "window": 10, "horizon": 3, "seed": 5, "num_layers": 2, "strategy": "seq2seq", "likelihood": "student",
+        "dropout": 0.1, "weight_decay": 0.01, "learning_rate": 0.01, "batch_size": 16, "patience": 2, "max_norm": 2.0,
+        "convolution": 3, "validation_fraction": 0.2, "test_fraction": 0.2, "impute": "last", "clip_outliers": True,
+        "hidden_size": 4, "backend": "readable", "reference": "last", "transform": "none", "season": 7, "ensemble": 1,
+    }  # fmt: skip
+    assert {name: about[name] for name in expected} == expected
+
+
+def test_the_help_states_the_defaults_of_the_forecaster():
+    usual = {name: p.default for name, p in inspect.signature(minirnn.Forecaster).parameters.items()}
+    assert set(model.OPTIONS) == set(usual) - {"progress"}
+    for name, option in model.OPTIONS.items():
+        stated = re.search(r"\(default: ([^,)]+)", option.help)
+        if usual[name] is False:
+            assert option.kind is None
+        elif usual[name] is not None:
+            assert stated, name
+            assert stated[1] == f"{usual[name]:g}" if isinstance(usual[name], float) else str(usual[name]), name
+
+
+def test_options_can_be_typed_again(week):
+    words = ["forecast", str(week), "--target", 'a,"b, c",d', "--past", "", "--missing=-9,n/a", "--series", "s"]
+    words += ["--layers", "2", "--clip-outliers", "--learning-rate", "0.001", "--max-norm", "1"]
+    chosen = whole_parser().parse_args(words)
+    assert (chosen.target, chosen.past, chosen.missing) == (["a", "b, c", "d"], [], ["-9", "n/a"])
+    again = ["forecast", *rows.command_line(chosen), *model.command_line(model.given(chosen))]
+    assert "--max-norm" not in again  # stands at its default
+    repeated = whole_parser().parse_args([*again, "--max-norm", "1"])
+    assert vars(repeated) == vars(chosen)
+
+
+def test_repairs_are_said(tmp_path):
+    frame = daily(120, y=np.arange(120) % 7 + 0.5).drop(index=[40, 41])
+    path = written(tmp_path, frame.iloc[::-1])
+    out = run("forecast", path, *QUICK).out
+    said = [line for line in out.splitlines() if line.startswith("note")]
+    assert any("order" in line for line in said)
+    assert any("2020-02-10" in line for line in said)
+
+
+def test_codes_for_missing_values_and_a_column_of_dates(tmp_path):
+    y = sine()
+    y[[50, 51]] = -999
+    path = written(tmp_path, daily(200, y=y).assign(seen="2020-01-01")[["seen", "date", "y"]])
+    ended = run("forecast", path, "--date-column", "date", "--missing=-999,n/a", *QUICK, "--json")
+    assert ended.status == 0, ended.err
+    assert json.loads(ended.out)["splits"]["train"]["observed"] == 118
+
+
+def test_a_worthless_network_is_called_so(tmp_path):
     y = np.random.default_rng(0).standard_normal(300).cumsum().round(4)  # a random walk: nothing to learn
-    daily(300, y=y).to_csv(tmp_path / "walk.csv", index=False)
-    main(["forecast", str(tmp_path / "walk.csv"), "--horizon", "1"])
-    out = capsys.readouterr().out
+    out = run("forecast", written(tmp_path, daily(300, y=y)), "--horizon", 1, *QUICK).out
     assert "do not use this network" in out or "use the simpler" in out
 
 
-def test_a_perfect_simple_forecast_is_no_crash(tmp_path, capsys, quick):
-    daily(140, y=np.arange(140) % 7).to_csv(tmp_path / "week.csv", index=False)  # the seasonal naive makes no error
-    assert main(["forecast", str(tmp_path / "week.csv"), "--json", "--out", str(tmp_path / "out")]) == 0
-    result = json.loads(capsys.readouterr().out)
-    assert (result["best_naive"], result["test"]["seasonal_naive"]["MAE"]) == ("seasonal_naive", 0)
-    assert result["skill"] is None
-    assert "do not use this network" in result["sentence"]
+def test_a_perfect_simple_forecast_is_no_crash(tmp_path):
+    path = written(tmp_path, daily(140, y=np.arange(140) % 7))  # the seasonal naive makes no error
+    ended = run("forecast", path, "--json", "--out", tmp_path / "out", *QUICK)
+    result = json.loads(ended.out)
+    assert result["test"]["seasonal_naive"]["MAE"] == 0
+    assert ended.status == 0
 
 
-def test_the_result_can_be_traced(sine, capsys, quick):
-    main(["forecast", sine, "--json", "--seed", "3", "--window", "9"])
-    model = json.loads(capsys.readouterr().out)["model"]
-    assert (model["cell"], model["seed"], model["window"], model["season"]) == ("lstm", 3, 9, 7)
-    assert (model["ended"], model["version"], model["linear_part"]) == ("max_epochs", minirnn.__version__, True)
+def test_names_that_look_like_mathematics_or_have_no_glyph(tmp_path):
+    path = written(tmp_path, daily(120, **{"$\\a 温度 $": np.arange(120) % 5 + 0.1}))
+    assert run("forecast", path, "--out", tmp_path / "out", *QUICK).status == 0
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == FILES
 
 
-def test_names_that_look_like_mathematics_or_have_no_glyph(tmp_path, capsys, quick):
-    daily(120, **{"$\\a 温度 $": np.arange(120) % 5 + 0.1}).to_csv(tmp_path / "odd.csv", index=False)
-    assert main(["forecast", str(tmp_path / "odd.csv"), "--out", str(tmp_path / "out")]) == 0
-    assert len(list((tmp_path / "out").iterdir())) == 4
-
-
-def test_nothing_is_left_behind_when_a_file_cannot_be_made(sine, tmp_path, monkeypatch, capsys, quick):
+def test_nothing_is_left_behind_when_a_file_cannot_be_made(week, tmp_path, monkeypatch):
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("minirnn.inspect.figures.save_figure", full)
-    assert main(["forecast", sine, "--out", str(tmp_path / "out")]) == 2
-    assert "No space left on device" in capsys.readouterr().err
+    ended = run("forecast", week, "--out", tmp_path / "out", *QUICK)
+    assert (ended.status, ended.out) == (2, "")
+    assert "No space left on device" in ended.err
     assert not (tmp_path / "out").exists()
 
 
-def test_few_rows_take_a_smaller_window_and_say_so(tmp_path, capsys, quick):
+def test_few_rows_take_a_smaller_window_and_say_so(tmp_path):
     months = pd.date_range("2019-01-01", periods=60, freq="MS").strftime("%Y-%m-%d")
-    pd.DataFrame({"date": months, "y": np.arange(60) % 12}).to_csv(tmp_path / "months.csv", index=False)
-    assert main(["forecast", str(tmp_path / "months.csv")]) == 0
-    out = capsys.readouterr().out
+    path = written(tmp_path, pd.DataFrame({"date": months, "y": np.arange(60) % 12}))
+    out = run("forecast", path, *QUICK).out
     assert re.search(r"note +60 rows are too few for window 24 and horizon 12: took window 12 and horizon \d+", out)
     # What was asked for is not changed.
-    assert main(["forecast", str(tmp_path / "months.csv"), "--window", "24", "--horizon", "12"]) == 2
-    assert "months.csv: too few rows: 60, but window 24 and horizon 12 need" in capsys.readouterr().err
+    ended = run("forecast", path, "--window", 24, "--horizon", 12, *QUICK)
+    assert ended.status == 2
+    assert "data.csv: too few rows: 60, but window 24 and horizon 12 need" in ended.err
 
 
-def test_a_part_without_values_is_refused(tmp_path, capsys, quick):
-    y = np.where((np.arange(200) > 150) & (np.arange(200) < 195), np.nan, np.arange(200) % 7)
-    daily(200, y=y).to_csv(tmp_path / "hole.csv", index=False)
-    assert main(["forecast", str(tmp_path / "hole.csv")]) == 2
-    err = capsys.readouterr().err
-    assert "the test part (2020-05-30 to 2020-07-18) holds only 6 of 50 values of 'y'" in err
+def test_the_embedded_series_through_the_door_for_files_gives_the_same(tmp_path):
+    path = tmp_path / "air.csv"
+    data.load("air_passengers").to_csv(path)
+    quick = {"backend": "readable", "reference": "last", "transform": "none", "max_epochs": 2, "ensemble": 1}
+    ended = run("forecast", path, "--json", *(w for n, v in quick.items() for w in (f"--{n.replace('_', '-')}", v)))
+    assert json.loads(ended.out)["test"] == minirnn.Forecaster(**quick).fit(data.load("air_passengers")).evaluate().test
 
 
-GOOD = "date,y\n" + "\n".join(f"2020-{1 + i // 28:02d}-{1 + i % 28:02d},{i % 5}" for i in range(60)) + "\n"
+def test_the_same_seed_gives_the_same_bytes(week, tmp_path):
+    for name in ("one", "two"):
+        assert run("forecast", week, "--out", tmp_path / name, *QUICK).status == 0
+    for name in ("forecast.csv", "metrics.json", "model.safetensors"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
 
-@pytest.mark.parametrize(
-    ("arguments", "content", "message"),
-    [
-        (["forecast", "{missing}"], None, "missing.csv"),
-        (["forecast", "{dir}"], None, "is a folder"),
-        (["forecast", "{csv}"], "", "empty"),
-        (["forecast", "{csv}"], "a,b\n1,2\n3,4\n", "date"),
-        (["forecast", "{csv}", "--target", "tmep"], "date,temp\n2020-01-01,1\n2020-01-02,2\n", "did you mean 'temp'"),
-        (["forecast", "--target", "temp_mxa"], None, "did you mean 'temp_max'"),
-        (["forecast", "{csv}"], "date,y\n2020-01-01,1\n2020-01-02,two\n2020-01-03,3\n2020-01-04,4\n", "line 3"),
-        (["forecast", "{csv}"], "date,y\n2020-01-01,1\n2020-01-02,2\n2020-01-02,3\n2020-01-03,4\n", "2020-01-02"),
-        (["forecast", "{csv}"], "date,y\n2020-01-01,1\n2020-01-02,2\n2020-01-03,1\n2020-01-04,4\n", "too few rows: 4"),
-        (["forecast", "{good}", "--window", "0"], None, "at least 1, got '0'"),
-        (["forecast", "{good}", "--horizon", "many"], None, "at least 1, got 'many'"),
-        (["forecast", "{good}", "--cell", "ltsm"], None, "choose from"),
-        (["forecast", "{good}", "--seed", "-1"], None, "--seed must be 0 or more"),
-        (["forecast", "{good}", "--out", "{good}"], None, "is a file; expected a folder"),
-        (["forecast", "--date-column", "when"], None, "belongs to a CSV file"),
-        (["forecast", "a.csv", "b.csv"], None, "unrecognized arguments: b.csv"),
-        (["froecast"], None, "invalid choice: 'froecast'"),
-        ([], None, "required: COMMAND"),
-    ],
-)
-def test_a_bad_input_ends_in_one_line_and_status_2(arguments, content, message, tmp_path):
-    places = {"missing": str(tmp_path / "missing.csv"), "dir": str(tmp_path), "good": csv(tmp_path, GOOD, "good.csv")}
-    places["csv"] = csv(tmp_path, content if content is not None else GOOD)
-    before = sorted(p.name for p in tmp_path.iterdir())
-    filled = [argument.format(**places) for argument in arguments]
-    result = subprocess.run(
-        [sys.executable, "-W", "error", "-m", "minirnn", *filled], capture_output=True, text=True, check=False
-    )
-    assert result.returncode == 2, result.stderr
-    assert result.stdout == ""
-    assert result.stderr.count("\n") == 1, result.stderr
-    assert result.stderr.startswith("minirnn")
-    assert message in result.stderr
-    assert sorted(p.name for p in tmp_path.iterdir()) == before
+def test_both_backends_print_the_same_table(week):
+    tables = [
+        json.loads(run("forecast", week, "--json", "--quiet", *QUICK, "--backend", b).out) for b in ("fast", "readable")
+    ]
+    for metric in METRICS:
+        assert tables[0]["test"]["gru"][metric] == pytest.approx(tables[1]["test"]["gru"][metric], rel=1e-3)
 
 
-def test_a_mistake_of_ours_keeps_its_traceback(monkeypatch, sine):
+def test_a_checkpoint_goes_on_to_the_same_forecast(week, tmp_path):
+    kept = ["--checkpoint", tmp_path / "run.safetensors"]
+    whole = run("forecast", week, "--json", *QUICK, "--max-epochs", 4)
+    assert run("forecast", week, *kept, *QUICK).status == 0
+    again = run("forecast", week, "--json", *kept, "--resume", *QUICK, "--max-epochs", 4)
+    assert json.loads(again.out)["test"] == json.loads(whole.out)["test"]
+    assert "went on from" in again.err
+
+
+# ---------------------------------------------------------------- how commands end
+
+
+def test_help_and_version():
+    for arguments, expected in (
+        (["--help"], "forecast columns of a file"),
+        (["forecast", "--help"], "minirnn forecast load.csv --target MW --horizon 24 --out report/"),
+        (["--version"], f"minirnn {minirnn.__version__}"),
+        *(([name, "--help"], "examples:") for name in COMMANDS),
+    ):
+        ended = run(*arguments)
+        assert ended.status == 0
+        assert expected in ended.out
+
+
+def test_help_is_light():
+    code = "from minirnn import cli; cli.parser(); import sys; print([m for m in ('numpy', 'jax', 'pandas') if m in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_a_mistake_of_ours_keeps_its_traceback(monkeypatch, week):
     def broken(*args, **kwargs):
         raise ValueError("operands could not be broadcast")
 
-    monkeypatch.setattr("minirnn.data.read_csv", broken)
+    monkeypatch.setattr("minirnn.data.reading.read", broken)
     with pytest.raises(ValueError, match="could not be broadcast"):
-        main(["forecast", sine])
+        main(["forecast", str(week)])
 
 
-def test_help_and_version(capsys):
-    for arguments, expected in (
-        (["--help"], "forecast a column of a CSV"),
-        (["forecast", "--help"], "minirnn forecast load.csv --target MW --horizon 24 --out report/"),
-        (["--version"], f"minirnn {minirnn.__version__}"),
-    ):
-        with pytest.raises(SystemExit) as ended:
-            main(arguments)
-        assert ended.value.code == 0
-        assert expected in capsys.readouterr().out
+def test_ctrl_c_ends_with_130(monkeypatch, week, tmp_path):
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("minirnn.models.forecasting.fitting.chosen", interrupted)
+    for command in ("forecast", "backtest", "search"):
+        out = tmp_path / ("out" if command == "forecast" else "out.csv")
+        ended = run(command, week, "--out", out, *QUICK)
+        assert (ended.status, ended.out) == (130, "")
+        assert ended.err == f"minirnn {command}: interrupted\n"
+        assert not out.exists()
 
 
-def test_a_reader_that_leaves_is_no_error(sine):
-    run = f"{sys.executable} -m minirnn forecast {sine} --quiet | head -1; exit ${{PIPESTATUS[0]}}"
-    result = subprocess.run(["bash", "-c", run], capture_output=True, text=True, check=False)
-    assert (result.returncode, result.stderr) == (0, "")
+def test_a_training_that_is_interrupted_goes_on_with_the_best_weights(monkeypatch, week):
+    from minirnn.readable import forecasting
 
+    epoch = forecasting.epoch
+    calls = iter(range(10))
 
-def test_both_backends_print_the_same_table(sine, capsys, quick):
-    tables = []
-    for backend in ("fast", "readable"):
-        assert main(["forecast", sine, "--json", "--backend", backend]) == 0
-        tables.append(json.loads(capsys.readouterr().out)["test"]["lstm"])
-    for metric in METRICS:
-        assert tables[0][metric] == pytest.approx(tables[1][metric], rel=1e-3)
+    def second_is_interrupted(*args, **kwargs):
+        if next(calls) == 1:
+            raise KeyboardInterrupt
+        return epoch(*args, **kwargs)
 
-
-def test_the_embedded_series_through_the_csv_door_gives_the_same(tmp_path, capsys, quick):
-    data.load("air_passengers").to_csv(tmp_path / "air.csv")
-    results = []
-    assert main(["forecast", str(tmp_path / "air.csv"), "--json"]) == 0
-    results.append(json.loads(capsys.readouterr().out)["test"])
-    from minirnn.models.forecaster import Forecaster
-
-    results.append(Forecaster().fit(data.load("air_passengers")).evaluate().test)
-    assert results[0] == results[1]
+    monkeypatch.setattr(forecasting, "epoch", second_is_interrupted)
+    ended = run("forecast", week, *QUICK, "--max-epochs", 5)
+    assert ended.status == 0
+    assert ended.err == "interrupted after 1 epochs: going on with the best weights so far\n"

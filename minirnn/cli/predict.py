@@ -68,7 +68,9 @@ def add_parser(subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs the command; returns its exit status."""
+    from minirnn.data.words import DataError
     from minirnn.models import storage
+    from minirnn.models.forecaster import ParameterError
     from minirnn.models.forecasting.frames import check_levels
 
     out = places.file(
@@ -84,8 +86,10 @@ def run(arguments: argparse.Namespace) -> int:
     table = None if arguments.data is None else read(arguments, forecaster)
     try:
         frame = forecaster.predict(table, levels=chosen)
-    except ValueError as error:
-        raise _with_file(error, arguments.data) from None
+    except (DataError, ParameterError) as error:
+        if arguments.data is None:
+            raise
+        raise type(error)(f"{arguments.data}: {error}") from None
     for line in () if table is None else table.notes:
         note(line)
     text = _json(forecaster, frame, chosen) if arguments.json else _csv(frame)
@@ -117,11 +121,6 @@ def read(arguments: argparse.Namespace, forecaster: Forecaster) -> Table:
         missing=arguments.missing or (),
         frequency=forecaster.frequency_,
     )
-
-
-def _with_file(error: ValueError, name: str | None) -> ValueError:
-    """The same error, which says which file it is about."""
-    return error if name is None else type(error)(f"{name}: {error}")
 
 
 def _csv(frame: pd.DataFrame) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import os
 from typing import TYPE_CHECKING, Any
@@ -237,6 +238,7 @@ class Forecaster:
         """Fits on the rows before the time ``start``, or before the test part."""
         from minirnn.models.checkpoint import Checkpoint
 
+        table, left_out = self._usable(table, start)
         job, notes = self._job(table, start)
         self.table_, self.parts_ = table, job.parts
         self.horizon_, self.window_, self.season_ = job.horizon, job.window, job.season
@@ -255,16 +257,45 @@ class Forecaster:
         )
         self.plan_ = self.choices_[0].plan
         # What predict() starts from, in this process and after loading.
-        self.recent_ = frames.recent(job.series, self.reach_, job.horizon)
+        rows = series.of_table(table, job.horizon)  # as they came, not as they may have been clipped
+        self.recent_ = frames.recent(rows, self.reach_, job.horizon, job.imputer)
         self.devices_ = 1 if mesh is None else mesh.size
-        self.notes_ = (*notes, *self.history_.notes)
+        short = self.recent_.known < self.least_
+        if short.any():
+            left_out += (
+                f"{frames.some_names(self.fitted_.names, short)} cannot be forecast: fewer than {self.least_} rows.",
+            )
+        self.notes_ = (*left_out, *notes, *self.history_.notes)
         return self
 
     @property
     def reach_(self) -> int:
-        """Rows that a forecast depends on."""
-        encoders = [self.fitted_.encoder, *(base.encoder for base in self.fitted_.bases)]
-        return max(encoder.reference.reach for encoder in encoders)
+        """Rows that a forecast depends on, where none is missing."""
+        fitted = self.fitted_
+        encoders = [fitted.encoder, *(base.encoder for base in fitted.bases)]
+        before = 0 if fitted.outliers is None else fitted.outliers.reach
+        return before + max(encoder.reference.reach for encoder in encoders)
+
+    @property
+    def least_(self) -> int:
+        """Rows without which there is no forecast."""
+        return max(base.encoder.reference.least for base in self.fitted_.bases)
+
+    def _usable(self, table: Table, start) -> tuple[Table, tuple[str, ...]]:
+        """The table without the series that cannot be scaled by training rows of their own, and a sentence about them."""
+        notes: tuple[str, ...] = ()
+        while True:
+            window, _, found, _ = self._sizes(table, start)
+            enough = found.train - found.first >= window
+            if enough.all():
+                return table, notes
+            if not enough.any():
+                raise DataError(
+                    f"none of the {table.series} series has {window} rows for training; give more rows, or a smaller window"
+                )
+            names = frames.some_names(table.names, ~enough)
+            notes += (f"{names} left out: fewer than {window} rows before the validation part.",)
+            table = frames.some_series(table, enough)
 
     def _job(self, table: Table, start=None) -> tuple[Job, tuple[str, ...]]:
         """What is to be fitted on this table; with sentences about what was decided."""
@@ -280,10 +311,8 @@ class Forecaster:
             season = guess_season(training, table.frequency)
         outliers = Outliers.fit(rows.values, rows.bounds, stop, season)
         if self.clip_outliers:
-            import dataclasses
-
             rows = dataclasses.replace(rows, values=outliers.clip(rows.values, rows.bounds))
-        notes += tuple(outliers.notes(table))
+        notes += tuple(outliers.notes(table, self.clip_outliers))
         method = None if self.impute == "auto" else self.impute
         imputer = Imputer.fit(rows.values, rows.bounds, stop, season, method)
         notes += tuple(imputer.notes(table))
@@ -302,6 +331,7 @@ class Forecaster:
             imputer,
             statics.encode(self.static_columns_, table.statics),
             table.names,
+            outliers if self.clip_outliers else None,
         )
         self._check_observed(job, table)
         return job, notes
@@ -391,7 +421,8 @@ class Forecaster:
           frame: rows to start from, with the columns of the training (and known columns of the rows ahead, where the
             model has ``future`` columns); None starts after the last row that was given to :meth:`fit` (test rows
             included: they are known, though nothing was trained on them).
-          levels: of the intervals, between 0 and 1.
+          levels: of the intervals, between 0 and 1. A model of an earlier version (format 1) has none: its forecasts
+            are the mean alone, whatever the levels.
 
         Returns:
           A DataFrame with the times ahead as index and the columns ``mean``, ``lower_80``, ``upper_80``, ...; in long
@@ -399,8 +430,12 @@ class Forecaster:
         """
         self._fitted()
         levels = frames.check_levels(levels)
+        levels = levels if self.fitted_.calibrated else ()
         if frame is None:
+            enough = self.recent_.known >= self.least_
             rows, names, statics_ = self.recent_, self.fitted_.names, None
+            if not enough.all():
+                rows, names = rows.some(enough), tuple(name for name, kept in zip(names, enough) if kept)
         else:
             table = self._same_columns(frame)
             rows, names = series.of_table(table, self.horizon_, self.fitted_.names), table.names
@@ -441,7 +476,7 @@ class Forecaster:
             raise ParameterError(
                 f"the rows given have frequency {table.frequency}; the model was trained on {self.frequency_}"
             )
-        least = max(base.encoder.reference.least for base in self.fitted_.bases)
+        least = self.least_
         known = table.last_known - table.bounds[:-1] + 1
         if (known < least).any():
             k = int(np.argmax(known < least))
@@ -579,8 +614,6 @@ class Forecaster:
 
     def _about(self) -> dict[str, Any]:
         """What made this model, for reports."""
-        import dataclasses
-
         return {
             **{name: _plain(value) for name, value in self.fitted_params_.items() if name != "progress"},
             "window": self.window_,

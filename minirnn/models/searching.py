@@ -326,15 +326,17 @@ class _Bench:
         self.windows = self._windows(usual, horizon)
         self.metric = "MAE" if len(table.roles.target) == table.series == 1 else "MASE"
         self.identity = self._identity()
-        self.choices: dict[int, tuple[Choice, ...]] = {}  # by window: they do not depend on the network
+        # By window, and whether one step is forecast: they do not depend on the network.
+        self.choices: dict[tuple[int, bool], tuple[Choice, ...]] = {}
 
     def _windows(self, usual: int, horizon: int) -> tuple[int, ...]:
-        """The usual window, and others that the rows have room for."""
+        """The usual window, and others that the rows have room for, each at most half of the training rows."""
         found = [usual]
+        rows = int((np.diff(self.table.bounds)).max() * (1 - self.base.validation_fraction - self.base.test_fraction))
         for window in (usual // 2, usual * 3 // 2, usual * 2, usual * 3):
             asked = Forecaster().set_params(**self.base.get_params() | {"window": window, "horizon": horizon})
             try:
-                if window >= 2 and window not in found:
+                if 2 <= window <= rows // 2 and window not in found:
                     asked._sizes(self.table)
                     found.append(window)
             except DataError:
@@ -364,13 +366,12 @@ class _Bench:
         problem = ""
         try:
             job, _ = model._job(self.table)
-            if job.window not in self.choices:
-                self.choices[job.window] = fitting.chosen(job)
-            choices = self.choices[job.window]
+            alike = (job.window, parameters["strategy"] == "recursive")
             kept = Checkpoint(folder / f"{number}.safetensors", every_epochs=10**9)
-            fitted, history, _ = fitting.fit(
-                job, choices=choices, mesh=self._mesh(model, job), checkpoint=kept, resume=True
+            fitted, history, choices = fitting.fit(
+                job, choices=self.choices.get(alike), mesh=self._mesh(model, job), checkpoint=kept, resume=True
             )
+            self.choices[alike] = choices
             if history.ended == "interrupted":
                 raise KeyboardInterrupt
             share = fitted.share
@@ -388,7 +389,8 @@ class _Bench:
 
 def _error(job: Job, fitted: Fitted, choices: tuple[Choice, ...]) -> float:
     """The error on the validation rows of what was fitted on the training rows alone."""
-    judged = dataclasses.replace(fitted, bases=fitting.fit_bases(job, choices, job.parts.train))
+    own = dataclasses.replace(job, horizon=fitted.encoder.horizon)  # one step, where it is fed back
+    judged = dataclasses.replace(fitted, bases=fitting.fit_bases(own, choices, job.parts.train))
     least = max(base.encoder.reference.least for base in judged.bases)
     origins = job.series.origins(least, *job.parts.of("validation"), job.horizon)
     means, _ = judged.forecast(job.series, origins, (), job.settings["backend"])

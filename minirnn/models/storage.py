@@ -16,23 +16,10 @@ from typing import Any
 import numpy as np
 
 from minirnn._version import __version__
-from minirnn.params import (
-    GRU_GATES,
-    LSTM_GATES,
-    DenseParams,
-    GRUParams,
-    LSTMParams,
-    Network,
-    NetworkParams,
-    RecurrentParams,
-    RNNParams,
-)
 
 FORMAT = 2
 # Kind of model, as written in the file -> the module that defines the class of that name.
 KINDS = {"Forecaster": "minirnn.models.forecaster"}
-_PARAMS: dict[str, Any] = {"rnn": RNNParams, "lstm": LSTMParams, "gru": GRUParams}
-_GATES = {"rnn": 1, "lstm": len(LSTM_GATES), "gru": len(GRU_GATES)}
 
 
 class ModelFileError(ValueError):
@@ -156,14 +143,6 @@ def load(path: str | os.PathLike):
         raise ModelFileError(f"{path}: damaged model ({type(error).__name__}: {detail}); save it again") from None
 
 
-def network_to_arrays(prefix: str, params: NetworkParams) -> dict[str, np.ndarray]:
-    """The weights of a stack of recurrent layers by name: ``{prefix}.layers.0.Wx``, ..., ``{prefix}.head.b``."""
-    arrays: dict[str, np.ndarray] = {}
-    for index, layer in enumerate(params.layers):
-        arrays |= {f"{prefix}.layers.{index}.{name}": value for name, value in layer.weights._asdict().items()}
-    return arrays | {f"{prefix}.head.{name}": value for name, value in params.head._asdict().items()}
-
-
 def expect(
     arrays: dict[str, np.ndarray], name: str, shape: tuple[int | None, ...], kind: str = "f", missing: bool = False
 ) -> np.ndarray:
@@ -185,16 +164,3 @@ def expect(
     if kind == "f" and not (np.isfinite(array) | (np.isnan(array) if missing else False)).all():
         raise ValueError(f"{name} holds numbers that are not finite")
     return array
-
-
-def network_from_arrays(prefix: str, network: Network, input_size: int, arrays: dict[str, np.ndarray]) -> NetworkParams:
-    """The reverse of :func:`network_to_arrays`; takes the arrays that it uses out of ``arrays``."""
-    layers, D = [], input_size
-    for index, layer in enumerate(network.layers):
-        H, G, params = layer.hidden_size, _GATES[layer.cell], _PARAMS[layer.cell]
-        shapes = {"Wx": (D, G * H), "Wh": (H, G * H), "b": (G * H,), "b_hn": (H,)}
-        weights = params(*(expect(arrays, f"{prefix}.layers.{index}.{n}", shapes[n]) for n in params._fields))
-        layers.append(RecurrentParams(weights, ()))
-        D = H
-    W = expect(arrays, f"{prefix}.head.W", (D, network.output_size))
-    return NetworkParams(tuple(layers), DenseParams(W, expect(arrays, f"{prefix}.head.b", (network.output_size,))))

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minirnn.data.outliers import Outliers
 from minirnn.models.forecasting import recursion
 from minirnn.models.forecasting.encoder import Encoder, Prepared
 from minirnn.models.forecasting.intervals import Calibration, normal_scores
@@ -67,6 +68,7 @@ class Fitted:
       names: of the series of the training.
       recursion: (N, C) the spread of the errors of each step, where forecasts are fed back; the parts above then
         forecast one row. None where they forecast all N at once.
+      outliers: their limits, where rows are clipped to them before they are read; None where they are read as they are.
     """
 
     encoder: Encoder
@@ -78,11 +80,20 @@ class Fitted:
     calibration: Calibration
     names: tuple[str, ...]
     recursion: np.ndarray | None = None
+    outliers: Outliers | None = None
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether there is anything to make intervals of: files of format 1 hold no scores."""
+        return len(self.calibration.scores) > 0
 
     # ------------------------------------------------------------ scaled forecasts
 
     def prepare(self, series: Series, statics: np.ndarray | None = None) -> Rows:
         """Rows as they are read; encoders that prepare them alike share the result."""
+        if self.outliers is not None:
+            limits = self.outliers.of(series.which)
+            series = dataclasses.replace(series, values=limits.clip(series.values, series.bounds))
         kept: dict[Any, Prepared] = {}
 
         def prepared(encoder):
@@ -138,10 +149,13 @@ class Fitted:
     def forecast(
         self, series: Series, origins: np.ndarray, levels=(), backend: str = "readable", rows: Rows | None = None
     ) -> tuple[np.ndarray, dict[float, np.ndarray]]:
-        """Means of each member (K, n, N, C) and quantiles (n, N, C) by level, in the unit of the targets."""
+        """Means of each member (K, n, N, C) and quantiles (n, N, C) by level, in the unit of the targets.
+
+        There are no quantiles of a forecast that is not calibrated.
+        """
         rows = self.prepare(series) if rows is None else rows
         means, values = self.curves(rows, origins, backend)
-        ends = self.calibration.intervals(values, QUANTILES, levels) if levels else {}
+        ends = self.calibration.intervals(values, QUANTILES, levels) if levels and self.calibrated else {}
         unscale = self.encoder.unscale
         return (
             np.stack([unscale(mean, series, origins) for mean in means]),

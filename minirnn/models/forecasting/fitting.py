@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from minirnn.data.imputing import Imputer
+from minirnn.data.outliers import Outliers
 from minirnn.data.windows import Windows
 from minirnn.models.forecasting import choosing, intervals
 from minirnn.models.forecasting.choosing import Choice, Setting
@@ -36,6 +37,8 @@ from minirnn.params import (
 
 MOST_VALIDATION = 4000  # windows that are judged after every epoch
 MOST_TRAINING = 16_384  # windows that a member sees in an epoch
+# Neighbouring windows differ by a row: of more than these, evenly spaced ones say as much.
+MOST_LINEAR, MOST_WINDOWS = 30_000, 100_000
 KEPT_BYTES = 1 << 28  # of windows that are cut out beforehand
 CAUTION = 2.0  # standard errors by which the network's gain has to exceed none
 MOST_RECURSIVE = 500  # validation windows from which forecasts are fed back
@@ -58,6 +61,7 @@ class Job:
       imputer: of the columns.
       statics: (series, Q).
       names: of the series.
+      outliers: the limits that the rows were clipped to; None where they are as they came.
     """
 
     series: Series
@@ -72,6 +76,7 @@ class Job:
     imputer: Imputer
     statics: np.ndarray
     names: tuple[str, ...]
+    outliers: Outliers | None = None
 
     def setting(self, stop: np.ndarray) -> Setting:
         """What the choice of a reference may see: the rows before ``stop``."""
@@ -144,6 +149,7 @@ def fit_bases(job: Job, choices: tuple[Choice, ...], stop: np.ndarray) -> tuple[
         encoder = job.encoder(choice.plan, job.parts.train)
         prepared = encoder.prepare(job.series)
         origins = job.series.origins(encoder.reference.least, job.parts.first, stop, job.horizon)
+        origins = _some(origins, MOST_LINEAR)
         ridges = []
         for c in range(job.targets):
             solve, largest = Ridge.path(choosing.linear_windows(encoder, prepared, c), origins)
@@ -154,6 +160,8 @@ def fit_bases(job: Job, choices: tuple[Choice, ...], stop: np.ndarray) -> tuple[
 
 def start_members(job: Job, description: Forecast, input_size: int, ahead_size: int, errors: np.ndarray) -> list[Any]:
     """Fresh members whose heads begin at zero: they add nothing, and spread as the errors of the bases do."""
+    # Of an even number no quantile lies on an error, where rounding would decide which way it is drawn.
+    errors = errors[: len(errors) // 2 * 2]
     quantiles = np.quantile(errors, QUANTILES) if len(errors) else intervals.normal_scores(QUANTILES)
     steps = np.maximum(np.diff(quantiles), 1e-3)
     first = {
@@ -180,7 +188,7 @@ def fit(
     them. In the end the bases are fitted on both.
     """
     if job.settings["strategy"] == "recursive" and job.horizon > 1:
-        return _recursive(job, mesh, checkpoint, resume, optimizer, progress)
+        return _recursive(job, choices, mesh, checkpoint, resume, optimizer, progress)
     settings, parts = job.settings, job.parts
     choices = chosen(job) if choices is None else choices
     bases = fit_bases(job, choices, parts.train)
@@ -193,7 +201,8 @@ def fit(
 
     least = max(base.encoder.reference.least for base in bases)
     origins = {name: job.series.origins(least, *parts.of(name), job.horizon) for name in ("train", "validation")}
-    origins["validation"] = _some(origins["validation"], MOST_VALIDATION)
+    for name, most in (("train", MOST_WINDOWS), ("validation", MOST_VALIDATION)):
+        origins[name] = _some(origins[name], most)
     left, known = _left_over(bases, rows, origins["train"])
     count = np.maximum(known.sum(axis=0), 1)
     scale = np.sqrt(np.where(known, left**2, 0.0).sum(axis=0) / count)
@@ -228,14 +237,21 @@ def fit(
     )
     fitted = dataclasses.replace(fitted, members=members)
     fitted = calibrated(fitted, rows, origins["validation"], settings["backend"])
-    return dataclasses.replace(fitted, bases=fit_bases(job, choices, parts.validation)), history, choices
+    fitted = dataclasses.replace(fitted, bases=fit_bases(job, choices, parts.validation), outliers=job.outliers)
+    return fitted, history, choices
 
 
-def _recursive(job: Job, mesh, checkpoint, resume, optimizer, progress):
+def _recursive(job: Job, choices, mesh, checkpoint, resume, optimizer, progress):
     """A model of one step, whose intervals are calibrated on forecasts that were fed back."""
     one = dataclasses.replace(job, horizon=1)
     fitted, history, choices = fit(
-        one, mesh=mesh, checkpoint=checkpoint, resume=resume, optimizer=optimizer, progress=progress
+        one,
+        choices=choices,
+        mesh=mesh,
+        checkpoint=checkpoint,
+        resume=resume,
+        optimizer=optimizer,
+        progress=progress,
     )
     rows, backend = fitted.prepare(job.series), job.settings["backend"]
     # Judged with bases that have not seen the validation rows.

@@ -87,9 +87,15 @@ def until(series: Series, time, share: float, window: int, horizon: int) -> Part
     most = int((train - first).max())
     if most < window + 2 * horizon - 1:
         raise DataError(
-            f"only {int((stop - first).max())} rows come before {time}, of which {most} are left for training; window "
+            f"only {int((stop - first).max())} rows come before {_in_words(time)}, of which {most} are left for training; window "
             f"{window} and horizon {horizon} need {window + 2 * horizon - 1}: choose a later start, or smaller ones"
         )
     if (end - stop).max() < horizon:
-        raise DataError(f"fewer than {horizon} rows come from {time} on; choose an earlier start, or a smaller horizon")
+        raise DataError(f"fewer than {horizon} rows come from {_in_words(time)} on; choose an earlier start, or a smaller horizon")
     return Parts(first, train, stop, end)
+
+
+def _in_words(time) -> str:
+    from minirnn.data.regular import time_in_words
+
+    return time_in_words(time)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minirnn.data.words import DataError, count
+from minirnn.data.words import DataError, count, quoted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +28,13 @@ class Column:
         """(series,) -> (series, numbers); a text that was not in the training gets zeros, a missing number the mean."""
         if self.levels is not None:
             return np.array([[float(str(value) == level) for level in self.levels] for value in values])
-        numbers = np.array([np.nan if value is None else float(value) for value in values])
+        try:
+            numbers = np.array([np.nan if value is None else float(value) for value in values])
+        except (TypeError, ValueError):
+            raise DataError(
+                f"the static column {self.name!r} held numbers in the training and now holds texts, such as "
+                f"{quoted(next(value for value in values if isinstance(value, str)))}: give numbers"
+            ) from None
         return np.nan_to_num((numbers - self.mean) / self.std)[:, None]
 
     def as_dict(self) -> dict[str, Any]:
