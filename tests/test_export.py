@@ -149,3 +149,22 @@ def test_wrong_exports_are_refused_and_write_nothing(models, tmp_path, capsys):
         assert message in error
         assert error.count("\n") == 1
     assert list(tmp_path.iterdir()) == [saved]
+
+
+def test_what_cannot_be_exported_is_named(models, tmp_path):
+    model = models["counted"]
+    kept = model.fitted_
+    try:
+        for change, message in (
+            ({"recursion": np.ones((3, 1))}, "recursive"),
+            ({"outliers": object()}, "clip_outliers"),
+        ):
+            model.fitted_ = dataclasses.replace(kept, **change)
+            with pytest.raises(minirnn.models.forecaster.ParameterError, match=message):
+                model.export(tmp_path / "a.zip")
+        model.fitted_ = dataclasses.replace(kept, recursion=np.ones((3, 1)))
+        with pytest.raises(minirnn.models.forecaster.ParameterError, match="cannot be explained"):
+            model.explain()
+    finally:
+        model.fitted_ = kept
+    assert not list(tmp_path.iterdir())
