@@ -12,9 +12,22 @@ from minirnn.cli import main
 from minirnn.models import baselines
 
 # A training of a moment in NumPy, where a test is not about accuracy.
-QUICK = (
-    "--backend readable --reference last --transform none --season 7 --max-epochs 2 --ensemble 1 --hidden-size 4"
-).split()
+QUICK = [
+    "--backend",
+    "readable",
+    "--reference",
+    "last",
+    "--transform",
+    "none",
+    "--season",
+    "7",
+    "--max-epochs",
+    "2",
+    "--ensemble",
+    "1",
+    "--hidden-size",
+    "4",
+]
 NAIVE = ("last_value", "seasonal_naive", "drift", "mean", "climatology", "linear")
 
 

@@ -123,11 +123,41 @@ def test_several_targets_and_series_print_a_summary(tmp_path):
 
 
 def test_every_parameter_reaches_the_model(week):
-    given = (
-        "--window 10 --horizon 3 --seed 5 --layers 2 --strategy seq2seq --likelihood student --dropout 0.1 "
-        "--weight-decay 0.01 --learning-rate 0.01 --batch-size 16 --patience 2 --max-norm 2 --convolution 3 "
-        "--validation-fraction 0.2 --test-fraction 0.2 --impute last --clip-outliers"
-    ).split()
+    given = [
+        "--window",
+        "10",
+        "--horizon",
+        "3",
+        "--seed",
+        "5",
+        "--layers",
+        "2",
+        "--strategy",
+        "seq2seq",
+        "--likelihood",
+        "student",
+        "--dropout",
+        "0.1",
+        "--weight-decay",
+        "0.01",
+        "--learning-rate",
+        "0.01",
+        "--batch-size",
+        "16",
+        "--patience",
+        "2",
+        "--max-norm",
+        "2",
+        "--convolution",
+        "3",
+        "--validation-fraction",
+        "0.2",
+        "--test-fraction",
+        "0.2",
+        "--impute",
+        "last",
+        "--clip-outliers",
+    ]
     about = json.loads(run("forecast", week, "--json", *QUICK, *given).out)["model"]
     expected = {
         "window": 10, "horizon": 3, "seed": 5, "num_layers": 2, "strategy": "seq2seq", "likelihood": "student",

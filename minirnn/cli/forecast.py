@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from minirnn.models.backtest import Backtest
     from minirnn.models.forecaster import Forecaster
 
-FILES = ("metrics.json", "forecast.csv", "forecast.png", "model.safetensors")
+FILES = ("report.html", "metrics.json", "forecast.csv", "forecast.png", "model.safetensors")
 MOST_LINES = 6  # forecasts in the figure
 EXAMPLES = """examples:
   minirnn forecast                                    daily maximum temperature in Seattle, a week ahead
@@ -103,9 +104,9 @@ def run(arguments: argparse.Namespace) -> int:
     evaluation = forecaster.evaluate()
     forecast = forecaster.predict(levels=arguments.levels)
 
-    if out is not None:
-        _write(out, forecaster, evaluation, forecast)
     said = (*table.notes, *forecaster.notes_, *evaluation.notes)
+    if out is not None:
+        _write(out, forecaster, evaluation, forecast, source, arguments.command_line)
     if arguments.json:
         print(_json(evaluation))
         for line in said:
@@ -153,13 +154,27 @@ def _json(evaluation: Backtest) -> str:
     return json.dumps(evaluation.as_dict(), indent=2, allow_nan=False)
 
 
-def _write(out: Path, forecaster: Forecaster, evaluation: Backtest, forecast) -> None:
+def _write(
+    out: Path, forecaster: Forecaster, evaluation: Backtest, forecast, source: str, command_line: list[str]
+) -> None:
     from minirnn.inspect.figures import save_figure
+    from minirnn.inspect.report import report_html
     from minirnn.models.storage import staged
 
     figure = _figure(forecaster, evaluation, forecast)
+    report = report_html(
+        table=forecaster.table_,
+        backtest=evaluation,
+        forecast=forecast,
+        history=forecaster.history_,
+        notes=(*forecaster.notes_, *evaluation.notes),
+        source=source,
+        command=shlex.join(["minirnn", *command_line]),
+        explanation=_explanation(forecaster),
+    )
     try:
         with staged(out) as folder:
+            (folder / "report.html").write_text(report, encoding="utf-8")
             (folder / "metrics.json").write_text(_json(evaluation) + "\n", encoding="utf-8")
             forecast.to_csv(folder / "forecast.csv", lineterminator="\n")
             save_figure(figure, folder / "forecast.png")
@@ -168,19 +183,28 @@ def _write(out: Path, forecaster: Forecaster, evaluation: Backtest, forecast) ->
         raise places.cannot_write(out, error) from None
 
 
+def _explanation(forecaster: Forecaster):
+    """What moved the forecast of the first target of the first series; None for forecasts that cannot be explained."""
+    from minirnn.models.forecaster import ParameterError
+
+    try:
+        return forecaster.explain()
+    except ParameterError:
+        return None
+
+
 def _figure(forecaster: Forecaster, evaluation: Backtest, forecast):
     """The forecast of the first target of the first series, and the errors of all by steps ahead."""
     import pandas as pd
 
     from minirnn.data.calendar import steps_in_words
     from minirnn.inspect.figures import forecast_figure
-    from minirnn.models.wording import title
 
     table, test = forecaster.table_, evaluation.splits["test"]
     target, first = table.target, table.bounds[0]
     known = table.values[first : table.last_known[0] + 1, 0]
     shown = dict.fromkeys([evaluation.network, *evaluation.table.index[:MOST_LINES]])
-    names = {name: title(name) for name in shown}
+    names = {name: evaluation.title_of(name) for name in shown}
     return forecast_figure(
         pd.Series(known, table.times(0)[: len(known)], name=target),
         forecast["mean"].iloc[: evaluation.horizon],

@@ -95,9 +95,7 @@ def errors(evaluation: Backtest) -> list[str]:
 
 
 def _titles(evaluation: Backtest) -> dict[str, str]:
-    from minirnn.models.wording import title
-
-    return {name: title(name) for name in evaluation.forecasts}
+    return {name: evaluation.title_of(name) for name in evaluation.forecasts}
 
 
 def _intervals(evaluation: Backtest) -> list[str]:

@@ -91,7 +91,9 @@ def until(series: Series, time, share: float, window: int, horizon: int) -> Part
             f"{window} and horizon {horizon} need {window + 2 * horizon - 1}: choose a later start, or smaller ones"
         )
     if (end - stop).max() < horizon:
-        raise DataError(f"fewer than {horizon} rows come from {_in_words(time)} on; choose an earlier start, or a smaller horizon")
+        raise DataError(
+            f"fewer than {horizon} rows come from {_in_words(time)} on; choose an earlier start, or a smaller horizon"
+        )
     return Parts(first, train, stop, end)
 
 
