@@ -308,7 +308,7 @@ def test_a_carried_state_equals_one_pass(monkeypatch, parameters, tmp_path):
     # The state at the first row that is kept is that of all rows before, and not zero.
     members = stepping.stack(model.fitted_.description.horizon.network, model.fitted_.members)
     prepared = model.fitted_.encoder.prepare(series.of_table(model.table_, 5))
-    before = int(np.flatnonzero(frame.index == loaded.recent_.times[0])[0])
+    before = int(np.flatnonzero(prepared.series.times == loaded.recent_.times[0])[0])
     assert before > 100
     _, expected = stepping.walk(members, stateful.row_inputs(model.fitted_.encoder, prepared, np.arange(before)))
     for state, part in zip(
