@@ -39,8 +39,9 @@ def stopped_after(epochs):
 
     class Half:
         __name__ = training.__name__
-        make_optimizer, start, place, predict, members = (
-            staticmethod(getattr(training, name)) for name in ("make_optimizer", "start", "place", "predict", "members")
+        make_optimizer, start, place, evaluate, members, moments = (
+            staticmethod(getattr(training, name))
+            for name in ("make_optimizer", "start", "place", "evaluate", "members", "moments")
         )
 
         @staticmethod
@@ -356,7 +357,7 @@ def test_a_forecaster_resumes_and_its_file_says_how_many_devices(tmp_path):
     resumed = model(4).fit(frame, checkpoint=str(path), resume=True)
     assert resumed.notes_ == (f"went on from {path} after epoch 2.",)
     whole = model(4).fit(frame)
-    equal(resumed.members_, whole.members_)
+    equal(resumed.fitted_.members, whole.fitted_.members)
     with pytest.raises(CheckpointError, match=r"training data\.0 was"):
         model(4).fit(frame.iloc[:-12], checkpoint=path, resume=True)
     assert (resumed.devices_, resumed.evaluate().model["devices"]) == (1, 1)

@@ -220,7 +220,6 @@ def _fitted(model, arrays, description) -> Fitted:
         bases.append(Base(each, tuple(ridges), float(about["weight"])))
     if not bases:
         raise ValueError("there is no base")
-    _check_sizes(params, arrays)
     network = fitting.describe(params, steps, C)
     inputs = sum(map(len, own.channels().values()))
     features = 0 if params["strategy"] != "seq2seq" and params["segment"] is None else len(own.names) + len(ahead)
@@ -264,15 +263,6 @@ def _plan(about: dict[str, Any]) -> Plan:
     if not whole or not all(isinstance(share, float | int) and 0 <= share <= 1 for share in shares):
         raise ValueError(f"not a plan: {plan}")
     return plan
-
-
-def _check_sizes(params: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-    """Refuses sizes that the arrays are too small for, before anything of these sizes is made."""
-    held = sum(array.size for name, array in arrays.items() if name.startswith("members."))
-    H = params["hidden_size"]
-    least = H * max(H, params["convolution"] or 0, params["segment"] or 0)  # Wh, or what reads several rows at once
-    if params["ensemble"] * params["num_layers"] * least > held:
-        raise ValueError("the members are smaller than the network of these parameters")
 
 
 def _outliers(arrays, about: dict[str, Any] | None, shape: tuple[int, int]) -> Outliers | None:
