@@ -277,12 +277,23 @@ def test_the_figures_are_those_of_the_backtest():
 
 @pytest.mark.parametrize(
     ("adds", "says"),
-    [(0.25, "lowers the error by 20.0 %"), (-0.2, "raises the error by 25.0 %"), (0.0, "adds nothing here")],
+    [
+        (0.25, "lowers the error by 20.0 %"),
+        (-0.2, "raises the error by 25.0 %"),
+        (0.0, "adds nothing here"),
+        (1e-12, "adds nothing here"),
+        (1e-4, "hardly changes the error"),
+    ],
 )
 def test_what_the_network_adds(adds, says):
-    text = Page(report_html(**parts_of(adds=adds))).text.replace("\u00a0", " ")
+    given = parts_of(adds=adds)
+    text = Page(report_html(**given)).text.replace("\u00a0", " ")
     assert says in text
-    assert ("It is the mean of 2 members" in text) == (adds != 0)
+    if abs(adds) > 1e-9:
+        backtest = given["backtest"]
+        bare = metrics.mae(backtest.actual, backtest.without, backtest.counts)
+        assert f"with it, {bare:.4f} without" in text
+    assert ("It is the mean of 2 members" in text) == (abs(adds) > 1e-9)
 
 
 def test_the_explanation_has_its_sentences():

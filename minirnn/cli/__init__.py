@@ -16,7 +16,7 @@ from typing import NoReturn
 
 from minirnn._version import __version__
 
-COMMANDS = ("forecast", "predict", "backtest", "search", "bench")
+COMMANDS = ("forecast", "predict", "update", "stream", "backtest", "search", "explain", "export", "bench")
 LOST = 3  # exit status of a process that misses another one, for the launcher
 
 
@@ -62,8 +62,8 @@ def note(message: str) -> None:
     print(message, file=sys.stderr)
 
 
-def parser() -> Parser:
-    """The whole command line."""
+def parser(commands: Sequence[str] = COMMANDS) -> Parser:
+    """The whole command line, or that of some of its commands."""
     top = Parser(
         prog="minirnn",
         description="Recurrent networks that read like the mathematics and train at full speed.",
@@ -71,14 +71,16 @@ def parser() -> Parser:
     )
     top.add_argument("--version", action="version", version=f"minirnn {__version__}")
     subparsers = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name in COMMANDS:
+    for name in commands:
         importlib.import_module(f"minirnn.cli.{name}").add_parser(subparsers)
     return top
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns its exit status."""
-    chosen = parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    # One that is named is imported alone: a stream should start at once.
+    chosen = parser(given[:1] if given and given[0] in COMMANDS else COMMANDS).parse_args(arguments)
     chosen.command_line = list(sys.argv[1:] if arguments is None else arguments)
     chosen.joined = False  # whether this process trains together with others
     try:

@@ -55,6 +55,7 @@ GROUPS: dict[str, tuple[Option, ...]] = {
         Option("segment", positive, "one recurrent step reads so many rows: for long windows (default: off)", "N"),
         Option("bidirectional", None, "read the window in both directions"),
         Option("convolution", positive, "a convolution of this width in front (default: off)", "WIDTH"),
+        Option("stateful", None, "read every row once and carry the state, for fast streams (default: windows)"),
         Option(
             "likelihood",
             ("quantiles", "gaussian", "student", "none"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -80,7 +81,18 @@ class Outliers:
         low, high = self._bands(values, bounds)
         return np.where(values < low, low, np.where(values > high, high, values))
 
-    def notes(self, table: Table) -> list[str]:
+    @property
+    def reach(self) -> int:
+        """The rows before a value that its limits read."""
+        return max(_NEAR, _SEASONS * self.season if self.seasonal.any() else 0)
+
+    def of(self, which: np.ndarray) -> Outliers:
+        """The limits of these series (k,); of -1, a new one, there are none."""
+        known = (which >= 0)[:, None]
+        low, high = np.where(known, self.low[which], -np.inf), np.where(known, self.high[which], np.inf)
+        return dataclasses.replace(self, low=low, high=high)
+
+    def notes(self, table: Table, clipped: bool = False) -> list[str]:
         """How many outliers each column of the table has, and the first; nothing where there are none."""
         found = []
         flags = self.flags(table.values, table.bounds)
@@ -89,7 +101,7 @@ class Outliers:
             found.append(
                 f"{table.columns[c]!r} holds {count(int(flags[:, c].sum()), 'outlier')} (first {table.where(row)}: "
                 f"{table.values[row, c]:g}), beyond {DEVIATIONS:g} robust standard deviations of the training rows; "
-                "left as found."
+                f"{'clipped to them' if clipped else 'left as found'}."
             )
         return found
 

@@ -16,10 +16,21 @@ import jax.numpy as jnp
 import numpy as np
 
 from minirnn.fast import horizons, losses, training
-from minirnn.fast.training import make_optimizer, members, place, start
+from minirnn.fast.training import make_optimizer, members, moments, place, start, with_moments
 from minirnn.params import Forecast
 
-__all__ = ["epoch", "evaluate", "loss", "make_optimizer", "members", "place", "predict", "start"]
+__all__ = [
+    "epoch",
+    "evaluate",
+    "loss",
+    "make_optimizer",
+    "members",
+    "moments",
+    "place",
+    "predict",
+    "start",
+    "with_moments",
+]
 MOST = 2048  # windows that are read at a time
 
 

@@ -24,7 +24,7 @@ from jax.sharding import Mesh, PartitionSpec
 
 from minirnn.fast import losses, network, placement, platforms
 from minirnn.fast.recurrent import RowsKey
-from minirnn.params import Network, NetworkParams, check_batches, check_run
+from minirnn.params import Moments, Network, NetworkParams, check_batches, check_run
 
 
 class TrainState(NamedTuple):
@@ -78,6 +78,36 @@ def start(optimizer: optax.GradientTransformation, members: list) -> TrainState:
 @functools.cache
 def _initialiser(optimizer):
     return jax.jit(jax.vmap(optimizer.init))
+
+
+def moments(state: TrainState) -> list[Moments] | None:
+    """What Adam remembers of each member, as NumPy; None of an optimiser that is not made of Adam."""
+    found = [part for part in jax.tree.leaves(state.optimizer, is_leaf=_is_adam) if _is_adam(part)]
+    if not found:
+        return None
+    adam = jax.tree.map(np.asarray, found[0])
+    each = range(len(adam.count))
+    return [Moments(int(adam.count[k]), *(jax.tree.map(lambda a, k=k: a[k].copy(), t) for t in adam[1:])) for k in each]
+
+
+def with_moments(state: TrainState, moments: list[Moments]) -> TrainState:
+    """The state of an optimiser made of Adam, with what it remembered of each member."""
+    m, v = (
+        jax.tree.map(lambda *arrays: placement.put(np.stack(arrays), None), *trees)
+        for trees in zip(*(each[1:] for each in moments))
+    )
+
+    def replaced(part):
+        if not _is_adam(part):
+            return part
+        steps = placement.put(np.array([each.steps for each in moments], part.count.dtype), None)
+        return part._replace(count=steps, mu=m, nu=v)
+
+    return state._replace(optimizer=jax.tree.map(replaced, state.optimizer, is_leaf=_is_adam))
+
+
+def _is_adam(part) -> bool:
+    return isinstance(part, optax.ScaleByAdamState)
 
 
 def place(data, mesh: Mesh | None = None, budget_bytes: int | None = None):

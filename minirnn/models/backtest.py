@@ -301,7 +301,7 @@ class Backtest:
         if self.network_adds is None:
             return ""
         network, percent = title(self.network), 100 * self.network_adds
-        if not np.any(self.without != self.forecasts[self.network]):
+        if np.allclose(self.without, self.forecasts[self.network], rtol=1e-9, atol=0):
             return f" The {network} was given no weight in it: the smoothing and the regression do it all."
         if abs(percent) < 0.5:
             return f" The {network} itself changes it by less than 0.5 %."
@@ -326,7 +326,7 @@ class Backtest:
         if self.skill is not None and self.skill > 0:
             wins = f"The {network} beats the best other forecast, {other}, by {100 * self.skill:.1f} % ({figures})"
             if chance:
-                low, high = (f"{100 * each:.0f}" for each in found or ())
+                low, high = (f"{round(100 * each)}" for each in found or ())
                 return f"{wins}, but that is within chance (95 % interval {low} to {high} %): the simpler one may do."
             if found is None:
                 return f"{wins}; the test part is too short to tell that from chance."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import os
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from minirnn.data.imputing import Imputer
 from minirnn.data.outliers import Outliers
 from minirnn.data.season import guess_season
 from minirnn.data.words import DataError, listed
-from minirnn.models.forecasting import fitting, frames, parts, saving, series, settings, statics
+from minirnn.models.forecasting import fitting, frames, parts, saving, series, settings, stateful, statics, updating
 from minirnn.models.forecasting.fitting import Job
 from minirnn.models.forecasting.settings import ParameterError
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from minirnn.data.table import Table
     from minirnn.models.backtest import Backtest
     from minirnn.models.checkpoint import Checkpoint
+    from minirnn.models.forecasting.explanation import Explanation
+    from minirnn.models.forecasting.streaming import Stream
+    from minirnn.models.forecasting.updating import Update
 
 __all__ = ["Forecaster", "ParameterError"]
 
@@ -52,6 +56,8 @@ class Forecaster:
         2308.11200): for long windows.
       bidirectional: read the window in both directions.
       convolution: width of a convolution over time in front of the recurrent layers; None for none.
+      stateful: the network reads every row of a series once and carries its state, instead of reading a window anew
+        for every forecast: each row of a stream then costs one step. It is trained on windows.
       likelihood: ``"quantiles"``, ``"gaussian"``, ``"student"`` or ``"none"``: what the network says beyond the mean.
         Whatever it is, intervals are calibrated on the validation rows.
       reference: ``"auto"``, or what windows are measured from: ``"last"`` value, ``"smoothing"``, ``"season"`` (that
@@ -97,6 +103,7 @@ class Forecaster:
         segment: int | None = None,
         bidirectional: bool = False,
         convolution: int | None = None,
+        stateful: bool = False,
         likelihood: str = "quantiles",
         reference: str = "auto",
         transform: str = "auto",
@@ -126,6 +133,7 @@ class Forecaster:
         self.segment = segment
         self.bidirectional = bidirectional
         self.convolution = convolution
+        self.stateful = stateful
         self.likelihood = likelihood
         self.reference = reference
         self.transform = transform
@@ -236,6 +244,7 @@ class Forecaster:
         """Fits on the rows before the time ``start``, or before the test part."""
         from minirnn.models.checkpoint import Checkpoint
 
+        table, left_out = self._usable(table, start)
         job, notes = self._job(table, start)
         self.table_, self.parts_ = table, job.parts
         self.horizon_, self.window_, self.season_ = job.horizon, job.window, job.season
@@ -254,24 +263,58 @@ class Forecaster:
         )
         self.plan_ = self.choices_[0].plan
         # What predict() starts from, in this process and after loading.
-        self.recent_ = frames.recent(job.series, self.reach_, job.horizon)
+        rows = series.of_table(table, job.horizon)  # as they came, not as they may have been clipped
+        self.recent_ = frames.recent(rows, self.reach_, job.horizon, job.imputer)
+        self.fitted_ = stateful.carried_to(self.fitted_, rows, self.recent_)
+        first, stop = job.parts.of("train")
+        moments = self.history_.moments
+        self.memory_: updating.Memory | None = updating.remember(self.fitted_, rows, first, stop, moments, self.seed)
         self.devices_ = 1 if mesh is None else mesh.size
-        self.notes_ = (*notes, *self.history_.notes)
+        short = self.recent_.known < self.least_
+        if short.any():
+            left_out += (
+                f"{frames.some_names(self.fitted_.names, short)} cannot be forecast: fewer than {self.least_} rows.",
+            )
+        self.notes_ = (*left_out, *notes, *self.history_.notes)
         return self
 
     @property
     def reach_(self) -> int:
-        """Rows that a forecast depends on."""
-        encoders = [self.fitted_.encoder, *(base.encoder for base in self.fitted_.bases)]
-        return max(encoder.reference.reach for encoder in encoders)
+        """Rows that a forecast depends on, where none is missing."""
+        fitted = self.fitted_
+        encoders = [fitted.encoder, *(base.encoder for base in fitted.bases)]
+        before = 0 if fitted.outliers is None else fitted.outliers.reach
+        return before + max(encoder.reference.reach for encoder in encoders)
+
+    @property
+    def least_(self) -> int:
+        """Rows without which there is no forecast."""
+        return max(base.encoder.reference.least for base in self.fitted_.bases)
+
+    def _usable(self, table: Table, start) -> tuple[Table, tuple[str, ...]]:
+        """The table without the series that cannot be scaled by training rows of their own, and a sentence about them."""
+        settings.check(self.get_params())
+        notes: tuple[str, ...] = ()
+        while True:
+            window, _, found, _ = self._sizes(table, start)
+            enough = found.train - found.first >= window
+            if enough.all():
+                return table, notes
+            if not enough.any():
+                raise DataError(
+                    f"none of the {table.series} series has {window} rows for training; give more rows, or a smaller window"
+                )
+            names = frames.some_names(table.names, ~enough)
+            notes += (f"{names} left out: fewer than {window} rows before the validation part.",)
+            table = frames.some_series(table, enough)
 
     def _job(self, table: Table, start=None) -> tuple[Job, tuple[str, ...]]:
         """What is to be fitted on this table; with sentences about what was decided."""
-        settings.check(self.get_params())
         window, horizon, job_parts, notes = self._sizes(table, start)
         rows = series.of_table(table, horizon)
         stop = job_parts.train
         C = len(table.roles.target)
+        self._check_logarithm(rows, job_parts, table)
         season = self.season
         if season is None:
             longest = max(range(table.series), key=lambda k: stop[k] - job_parts.first[k])
@@ -279,10 +322,8 @@ class Forecaster:
             season = guess_season(training, table.frequency)
         outliers = Outliers.fit(rows.values, rows.bounds, stop, season)
         if self.clip_outliers:
-            import dataclasses
-
             rows = dataclasses.replace(rows, values=outliers.clip(rows.values, rows.bounds))
-        notes += tuple(outliers.notes(table))
+        notes += tuple(outliers.notes(table, self.clip_outliers))
         method = None if self.impute == "auto" else self.impute
         imputer = Imputer.fit(rows.values, rows.bounds, stop, season, method)
         notes += tuple(imputer.notes(table))
@@ -301,6 +342,7 @@ class Forecaster:
             imputer,
             statics.encode(self.static_columns_, table.statics),
             table.names,
+            outliers if self.clip_outliers else None,
         )
         self._check_observed(job, table)
         return job, notes
@@ -362,6 +404,19 @@ class Forecaster:
             )
             return window, horizon, found, (note,)
 
+    def _check_logarithm(self, rows: series.Series, job_parts: parts.Parts, table: Table) -> None:
+        """Refuses logarithms of what has none, in the rows that are learned from."""
+        if self.transform != "log":
+            return
+        learned = np.arange(len(rows.values)) < np.repeat(job_parts.validation, np.diff(rows.bounds))
+        bad = np.argwhere(learned[:, None] & (rows.values[:, : len(table.roles.target)] <= 0))
+        if len(bad):
+            row, c = bad[0]
+            raise ParameterError(
+                f"transform='log' needs targets above 0; {table.roles.target[c]!r} is {rows.values[row, c]:g} on "
+                f"{frames.time_of(rows, row)}: take 'auto' or 'none'"
+            )
+
     def _check_observed(self, job: Job, table: Table) -> None:
         """Refuses a part most of whose target values had to be filled: it could neither teach nor judge."""
         known = ~np.isnan(job.series.values[:, : job.targets])
@@ -390,7 +445,8 @@ class Forecaster:
           frame: rows to start from, with the columns of the training (and known columns of the rows ahead, where the
             model has ``future`` columns); None starts after the last row that was given to :meth:`fit` (test rows
             included: they are known, though nothing was trained on them).
-          levels: of the intervals, between 0 and 1.
+          levels: of the intervals, between 0 and 1. A model of an earlier version (format 1) has none: its forecasts
+            are the mean alone, whatever the levels.
 
         Returns:
           A DataFrame with the times ahead as index and the columns ``mean``, ``lower_80``, ``upper_80``, ...; in long
@@ -398,8 +454,12 @@ class Forecaster:
         """
         self._fitted()
         levels = frames.check_levels(levels)
+        levels = levels if self.fitted_.calibrated else ()
         if frame is None:
+            enough = self.recent_.known >= self.least_
             rows, names, statics_ = self.recent_, self.fitted_.names, None
+            if not enough.all():
+                rows, names = rows.some(enough), tuple(name for name, kept in zip(names, enough) if kept)
         else:
             table = self._same_columns(frame)
             rows, names = series.of_table(table, self.horizon_, self.fitted_.names), table.names
@@ -411,6 +471,17 @@ class Forecaster:
         )
 
     def _same_columns(self, frame) -> Table:
+        table = self._like_trained(frame)
+        least = max(base.encoder.reference.least for base in self.fitted_.bases)
+        known = table.last_known - table.bounds[:-1] + 1
+        if (known < least).any():
+            k = int(np.argmax(known < least))
+            of = f" of the series {table.names[k]!r}" if table.series > 1 else ""
+            raise ParameterError(f"{known[k]} rows{of} given; the model reads windows of {least}")
+        return table
+
+    def _like_trained(self, frame) -> Table:
+        """Rows with the columns and the frequency of the training."""
         from minirnn.data import Table, prepare
 
         if isinstance(frame, Table):
@@ -440,13 +511,87 @@ class Forecaster:
             raise ParameterError(
                 f"the rows given have frequency {table.frequency}; the model was trained on {self.frequency_}"
             )
-        least = max(base.encoder.reference.least for base in self.fitted_.bases)
-        known = table.last_known - table.bounds[:-1] + 1
-        if (known < least).any():
-            k = int(np.argmax(known < least))
-            of = f" of the series {table.names[k]!r}" if table.series > 1 else ""
-            raise ParameterError(f"{known[k]} rows{of} given; the model reads windows of {least}")
         return frames.in_order(table, self.columns_)
+
+    def update(
+        self,
+        frame: pd.DataFrame | pd.Series | np.ndarray | Table,
+        *,
+        epochs: int = 20,
+        learning_rate: float | None = None,
+        replay: float = 1.0,
+        patience: int = 3,
+    ) -> Update:
+        """Goes on with the training on rows that have come since, and forecasts from the last of them.
+
+        The last quarter of the new rows is held out: training ends when no member does better on it, and what is kept
+        are the weights that did best; the old ones, if none did better. The intervals learn from the errors that the
+        forecasts before the update made on all new rows.
+
+        Args:
+          frame: the new rows, with the columns of the training. Rows that the model knows already are left out; missing
+            rows are filled as missing values. Both is said in the notes.
+          epochs: at most so many.
+          learning_rate: of Adam, whose moments are kept; None takes a third of that of the training.
+          replay: old windows that are trained on too, for each new one.
+          patience: epochs without improvement of any member before the training ends.
+
+        Returns:
+          What was done: errors before and after, whether the new weights were kept, whether the data has drifted.
+
+        Raises:
+          ParameterError: not fitted, no row is new, or a row does not fit the model.
+        """
+        self._fitted()
+        done = updating.update(
+            self,
+            self._like_trained(frame),
+            epochs=epochs,
+            learning_rate=learning_rate,
+            replay=replay,
+            patience=patience,
+        )
+        self.notes_ = done.notes
+        for name in ("table_", "parts_"):  # of the rows before
+            self.__dict__.pop(name, None)
+        return done
+
+    def stream(
+        self,
+        series: str | None = None,
+        levels: tuple[float, ...] = (0.8, 0.95),
+        *,
+        alarm: float = 0.95,
+        history: bool = True,
+        start=None,
+    ) -> Stream:
+        """A stream: ``push(row)`` gives the forecast of the rows ahead, and says whether the row is an anomaly.
+
+        Args:
+          series: which one, where there are several.
+          levels: of the intervals.
+          alarm: a row outside the interval of this level, of the forecast made one row before, is an anomaly.
+          history: go on after the last known row; otherwise start anew, at the time ``start``.
+          start: the time of the first row, without history.
+
+        >>> import minirnn
+        >>> model = minirnn.Forecaster(horizon=3, max_epochs=1, ensemble=1, reference="last")
+        >>> stream = model.fit(minirnn.data.load("air_passengers")).stream()
+        >>> stream.push([450.0]).mean.shape
+        (3, 1)
+        """
+        from minirnn.models.forecasting import streaming
+
+        self._fitted()
+        names = self.fitted_.names
+        if series is None and len(names) == 1:
+            series = names[0]
+        if series not in names:
+            raise ParameterError(f"the model has no series {series!r}; expected one of {listed(names, 5)}")
+        levels = frames.check_levels(levels)
+        (alarm,) = frames.check_levels((alarm,))
+        k = int(np.flatnonzero(self.recent_.which == names.index(series))[0])
+        return streaming.open_stream(self, k, levels, alarm, history, start)
 
     # ------------------------------------------------------------ judging
 
@@ -511,12 +656,74 @@ class Forecaster:
         skill = self.evaluate().skill
         return float("-inf") if skill is None else skill
 
+    # ------------------------------------------------------------ explaining
+
+    def explain(
+        self,
+        frame=None,
+        *,
+        target: str | None = None,
+        series: str | None = None,
+        by_step: bool = False,
+        repeats: int = 5,
+        seed: int = 0,
+    ) -> Explanation:
+        """Why the forecast of :meth:`predict` is what it is.
+
+        What each row adds to it (integrated gradients), which columns are important (permutation), what the gates of
+        the network do, and which windows of the past looked alike.
+
+        Args:
+          frame: rows to start from, as for :meth:`predict`. What has to be tried on other windows is tried on these
+            rows; without a frame on the test part, if the model was fitted in this process.
+          target: the column whose forecast is explained; None takes the first target.
+          series: the series whose forecast is explained; None takes the first one.
+          by_step: attributions for each step ahead too, and not only for their mean.
+          repeats: how often each column is exchanged.
+          seed: of the exchanges.
+        """
+        from minirnn.models.forecasting import explaining
+
+        self._fitted()
+        self._reads_windows("explained")
+        return explaining.explain(self, frame, target, series, by_step, repeats, seed)
+
     # ------------------------------------------------------------ keeping
+
+    def _reads_windows(self, done: str) -> None:
+        if self.fitted_.carried is not None:
+            raise ParameterError(
+                f"a model with stateful=True reads a whole series, not windows; it cannot be {done} yet"
+            )
 
     def save(self, path) -> None:
         """Writes everything that :meth:`predict` needs to one ``.safetensors`` file, whole or not at all."""
         self._fitted()
         saving.save(self, path)
+
+    def export(self, path, platforms: tuple[str, ...] = ("cpu",), levels: tuple[float, ...] = (0.8, 0.95)) -> None:
+        """Writes the forecast function to a zip file that runs with JAX alone, whole or not at all.
+
+        Missing values, the calendar, scales and intervals are part of the function. To run it:
+
+            import zipfile
+            from jax import export
+            with zipfile.ZipFile("forecast.zip") as file:
+                forecast = export.deserialize(bytearray(file.read("forecast.stablehlo")))
+            result = forecast.call(values=values, days=days, seconds=seconds)
+
+        ``README.txt`` and ``inputs.json`` in the file say what it takes and gives.
+
+        Args:
+          path: of the file, ``.zip``.
+          platforms: where it shall run: ``"cpu"``, ``"cuda"``, ``"rocm"``, ``"tpu"``; none of them need be here.
+          levels: of the intervals.
+        """
+        from minirnn.models.forecasting import exporting
+
+        self._fitted()
+        self._reads_windows("exported")
+        exporting.export(self, path, platforms, levels)
 
     @classmethod
     def _restore(cls, arrays: dict[str, np.ndarray], description: dict[str, Any]) -> Forecaster:
@@ -524,8 +731,6 @@ class Forecaster:
 
     def _about(self) -> dict[str, Any]:
         """What made this model, for reports."""
-        import dataclasses
-
         return {
             **{name: _plain(value) for name, value in self.fitted_params_.items() if name != "progress"},
             "window": self.window_,

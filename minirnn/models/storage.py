@@ -16,23 +16,10 @@ from typing import Any
 import numpy as np
 
 from minirnn._version import __version__
-from minirnn.params import (
-    GRU_GATES,
-    LSTM_GATES,
-    DenseParams,
-    GRUParams,
-    LSTMParams,
-    Network,
-    NetworkParams,
-    RecurrentParams,
-    RNNParams,
-)
 
 FORMAT = 2
 # Kind of model, as written in the file -> the module that defines the class of that name.
 KINDS = {"Forecaster": "minirnn.models.forecaster"}
-_PARAMS: dict[str, Any] = {"rnn": RNNParams, "lstm": LSTMParams, "gru": GRUParams}
-_GATES = {"rnn": 1, "lstm": len(LSTM_GATES), "gru": len(GRU_GATES)}
 
 
 class ModelFileError(ValueError):
@@ -40,12 +27,18 @@ class ModelFileError(ValueError):
 
 
 def write_atomically(path: str | os.PathLike, write: Callable[[Path], Any]) -> None:
-    """Calls ``write`` with a temporary name beside ``path``, then renames: the file is whole or not there at all."""
+    """Calls ``write`` with a temporary name beside ``path``, then renames: the file is whole or not there at all.
+
+    The name holds the number of the process, so that the next writer can remove what a killed one has left.
+    """
     path = Path(path)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+    _remove_leftovers(path)
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.{os.getpid()}.", suffix=path.suffix, dir=path.parent)
     os.close(handle)
     try:
         write(Path(temporary))
+        with open(temporary, "rb+") as file:  # on the disk before the name says so, also if the power fails
+            os.fsync(file.fileno())
         umask = os.umask(0)
         os.umask(umask)
         os.chmod(temporary, 0o666 & ~umask)  # mkstemp's own mode would hide the file from everybody else
@@ -53,6 +46,28 @@ def write_atomically(path: str | os.PathLike, write: Callable[[Path], Any]) -> N
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Temporary files of this one whose writers are dead."""
+    form = re.compile(rf"\.{re.escape(path.name)}\.(\d{{1,9}})\.\w+{re.escape(path.suffix)}")
+    with contextlib.suppress(OSError):
+        for found in path.parent.iterdir():
+            match = form.fullmatch(found.name)
+            if match and not _lives(int(match[1])):
+                found.unlink(missing_ok=True)
+
+
+def _lives(process: int) -> bool:
+    if os.name != "posix":  # elsewhere signal 0 would end it
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 @contextlib.contextmanager
@@ -156,14 +171,6 @@ def load(path: str | os.PathLike):
         raise ModelFileError(f"{path}: damaged model ({type(error).__name__}: {detail}); save it again") from None
 
 
-def network_to_arrays(prefix: str, params: NetworkParams) -> dict[str, np.ndarray]:
-    """The weights of a stack of recurrent layers by name: ``{prefix}.layers.0.Wx``, ..., ``{prefix}.head.b``."""
-    arrays: dict[str, np.ndarray] = {}
-    for index, layer in enumerate(params.layers):
-        arrays |= {f"{prefix}.layers.{index}.{name}": value for name, value in layer.weights._asdict().items()}
-    return arrays | {f"{prefix}.head.{name}": value for name, value in params.head._asdict().items()}
-
-
 def expect(
     arrays: dict[str, np.ndarray], name: str, shape: tuple[int | None, ...], kind: str = "f", missing: bool = False
 ) -> np.ndarray:
@@ -185,16 +192,3 @@ def expect(
     if kind == "f" and not (np.isfinite(array) | (np.isnan(array) if missing else False)).all():
         raise ValueError(f"{name} holds numbers that are not finite")
     return array
-
-
-def network_from_arrays(prefix: str, network: Network, input_size: int, arrays: dict[str, np.ndarray]) -> NetworkParams:
-    """The reverse of :func:`network_to_arrays`; takes the arrays that it uses out of ``arrays``."""
-    layers, D = [], input_size
-    for index, layer in enumerate(network.layers):
-        H, G, params = layer.hidden_size, _GATES[layer.cell], _PARAMS[layer.cell]
-        shapes = {"Wx": (D, G * H), "Wh": (H, G * H), "b": (G * H,), "b_hn": (H,)}
-        weights = params(*(expect(arrays, f"{prefix}.layers.{index}.{n}", shapes[n]) for n in params._fields))
-        layers.append(RecurrentParams(weights, ()))
-        D = H
-    W = expect(arrays, f"{prefix}.head.W", (D, network.output_size))
-    return NetworkParams(tuple(layers), DenseParams(W, expect(arrays, f"{prefix}.head.b", (network.output_size,))))

@@ -38,6 +38,7 @@ class History:
       best: the epoch whose weights were kept, for each member.
       ended: why it ended: ``"patience"``, ``"max_epochs"`` or ``"interrupted"``.
       notes: what there is to say about a resumed training, one line each.
+      moments: what Adam remembered of each member in the end; None of an optimiser of the caller's own.
     """
 
     loss: list[list[float]] = field(default_factory=list)
@@ -45,6 +46,7 @@ class History:
     best: list[int] = field(default_factory=list)
     ended: str = "max_epochs"
     notes: list[str] = field(default_factory=list)
+    moments: list | None = None
 
     @property
     def epochs(self) -> int:
@@ -125,6 +127,7 @@ def train(
     mesh: Any = None,
     checkpoint: Checkpoint | None = None,
     resume: bool = False,
+    moments: list | None = None,
 ):
     """Trains the members until none of them has improved on the validation windows for ``patience`` epochs.
 
@@ -164,6 +167,8 @@ def train(
     own = optimizer is not None
     optimizer = optimizer if own else half.make_optimizer(learning_rate, max_norm, weight_decay)
     state = half.start(optimizer, members)
+    if moments is not None:
+        state = half.with_moments(state, moments)
     history = History(best=[0] * len(members))
     best_loss = np.full(len(members), np.inf)
     best_members = list(members)
@@ -174,7 +179,7 @@ def train(
         return "max_epochs" if history.epochs >= max_epochs else ""
 
     def snapshot() -> Snapshot:
-        kept = {name: value for name, value in asdict(history).items() if name != "notes"}
+        kept = {name: value for name, value in asdict(history).items() if name not in ("notes", "moments")}
         return Snapshot(state, best_members, best_loss, kept, dict(rng.bit_generator.state), _count(mesh))
 
     several = mesh is not None and mesh.is_multi_process
@@ -253,6 +258,7 @@ def train(
         history.ended = "interrupted"
     finally:
         bar.close()
+    history.moments = None if own else half.moments(state)
     return best_members, history
 
 

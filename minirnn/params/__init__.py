@@ -76,6 +76,7 @@ from minirnn.params.initialisers import (
     orthogonal,
     uniform,
 )
+from minirnn.params.moments import Moments
 from minirnn.params.networks import (
     PRODUCTS,
     SAVE,

@@ -14,9 +14,20 @@ import numpy as np
 
 from minirnn.params import Forecast
 from minirnn.readable import horizons, losses, training
-from minirnn.readable.training import make_optimizer, members, place, start
+from minirnn.readable.training import make_optimizer, members, moments, place, start, with_moments
 
-__all__ = ["epoch", "evaluate", "loss", "make_optimizer", "members", "place", "predict", "start"]
+__all__ = [
+    "epoch",
+    "evaluate",
+    "loss",
+    "make_optimizer",
+    "members",
+    "moments",
+    "place",
+    "predict",
+    "start",
+    "with_moments",
+]
 MOST = 2048  # windows that are read at a time
 
 

@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minirnn import random
-from minirnn.params import Network, NetworkParams, check_batches, check_run
+from minirnn.params import Moments, Network, NetworkParams, check_batches, check_run
 from minirnn.readable import losses, network
 from minirnn.readable.optimizers import (
+    AdamState,
     Optimizer,
     adam,
     adamw,
@@ -71,6 +72,30 @@ def make_optimizer(
 def start(optimizer: Optimizer, members: list) -> TrainState:
     """The state before the first update."""
     return TrainState(list(members), [optimizer.init(params) for params in members])
+
+
+def moments(state: TrainState) -> list[Moments] | None:
+    """What Adam remembers of each member; None of an optimiser that is not made of Adam."""
+    found = [[part for part in _parts(each) if isinstance(part, AdamState)] for each in state.optimizer]
+    return [Moments(*each[0]) for each in found] if all(found) else None
+
+
+def with_moments(state: TrainState, moments: list[Moments]) -> TrainState:
+    """The state of an optimiser made of Adam, with what it remembered of each member."""
+
+    def replaced(part, kept):
+        if isinstance(part, AdamState):
+            return AdamState(int(kept.steps), kept.m, kept.v)
+        return tuple(replaced(each, kept) for each in part)
+
+    return state._replace(optimizer=[replaced(each, kept) for each, kept in zip(state.optimizer, moments)])
+
+
+def _parts(optimizer_state):
+    """The states of all optimisers of a chain."""
+    if type(optimizer_state) is not tuple:
+        return [optimizer_state]
+    return [part for each in optimizer_state for part in _parts(each)]
 
 
 def place(data, mesh: None = None, budget_bytes: int | None = None):

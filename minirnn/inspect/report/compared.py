@@ -23,7 +23,7 @@ from minirnn.inspect.report.markup import (
 from minirnn.inspect.report.subject import Subject
 
 TARGETS = 12  # in a table of targets
-OTHERS = ("other1", "other2", "other3", "other4", "other5")  # looks, in turn
+OTHERS = [f"thin {kind}other{k}" for kind in ("", "dotted ") for k in range(1, 6)]  # looks, in turn
 
 
 def others(subject: Subject, identity: str, title: str) -> str:
@@ -63,7 +63,8 @@ def _network_adds(subject: Subject):
     if adds is None:
         return
     simple = "a reference that moves with the rows, and a linear map of the window"
-    if np.array_equal(backtest.without, backtest.forecasts[backtest.network]):
+    # A mean over members rounds, so that a network of no weight need not leave the very same numbers.
+    if np.allclose(backtest.without, backtest.forecasts[backtest.network], rtol=1e-9, atol=0):
         yield (
             "<strong>The network itself adds nothing here.</strong> It was trained, but on the validation rows it did "
             f"not reliably improve on the rest of the model, so it was given no weight; all of it is {simple}."
@@ -72,11 +73,14 @@ def _network_adds(subject: Subject):
     bare = own / (1 - adds)
     digits = digits_of([own, bare])
     unit = f" {text(shortened(subject.unit, 24))}" if subject.unit else ""
-    does = "lowers" if adds > 0 else "raises"
+    by = percent(abs(adds))
+    does = (
+        f"{'lowers' if adds > 0 else 'raises'} the error by {by}" if abs(adds) >= 0.0005 else "hardly changes the error"
+    )
     share = backtest.model.get("network_share")
     counted = f", counted at {percent(share, 0)}," if share is not None and share < 0.995 else ""
     yield (
-        f"<strong>The network itself{counted} {does} the error by {percent(abs(adds))}</strong>: "
+        f"<strong>The network itself{counted} {does}</strong>: "
         f"{number(own, digits)}{unit} with it, {number(bare, digits)} without. The rest of the model is {simple}."
     )
     seeds = backtest.seeds
@@ -105,12 +109,12 @@ def _by_horizon(subject: Subject) -> str:
             subject.title(key),
             steps,
             frame.loc[key].to_numpy(float),
-            looks.get(key) or f"thin {next(rest)}",
+            looks.get(key) or next(rest),
             told=number(means[key], digits),
         )
         for key in order
     ]
-    limit = 2 * float(np.nanmax(frame.loc[main].to_numpy(float)))
+    limit = 1.7 * float(np.nanmax(frame.loc[main].to_numpy(float)))
     first, last = frame.loc[backtest.network].iloc[[0, -1]]
     own = subject.title(backtest.network)
     alt = (

@@ -11,6 +11,8 @@ from minirnn.inspect.report.charts import Band, Line, chart
 from minirnn.inspect.report.markup import digits_of, number, paragraph, percent, section, shortened, table, text
 from minirnn.inspect.report.subject import Subject, binomial_range
 
+LOOKS = ("network", "best", "other1")  # of intervals
+
 
 def intervals(subject: Subject, identity: str, title: str) -> str:
     """Stated against covered, with what chance allows; the width; coverage by steps ahead."""
@@ -88,7 +90,7 @@ def _coverage_by_step(subject: Subject) -> str:
     for i, (level, (lower, upper)) in enumerate(subject.intervals.items()):
         hits = (backtest.actual >= lower) & (backtest.actual <= upper) & backtest.counts
         share = np.where(total > 0, 100 * hits.sum(axis=(0, 2)) / np.maximum(total, 1), np.nan)
-        lines.append(Line(f"{percent(level, 0)} interval", steps, share, ("network", "best")[i % 2]))
+        lines.append(Line(f"{percent(level, 0)} interval", steps, share, LOOKS[i % 3]))
         lines.append(Line("", np.array([1, backtest.horizon]), np.full(2, 100 * level), "rule"))
     return chart(
         lines,

@@ -18,6 +18,7 @@ import numpy as np
 
 from minirnn.data import calendar
 from minirnn.data.imputing import Imputer
+from minirnn.data.scaling import Scaler
 from minirnn.models.forecasting.encoder import Encoder, Plan, Prepared
 from minirnn.models.forecasting.series import Series
 from minirnn.models.linear import Ridge
@@ -190,7 +191,7 @@ def _smaller(setting: Setting) -> Setting:
 
 def _judge(setting: Setting, plan: Plan, folds) -> Trial:
     """The errors of a plan with the best penalty."""
-    series, firsts = setting.series, setting.series.bounds[:-1]
+    series, firsts, spread = setting.series, setting.series.bounds[:-1], _spread(setting)
     parts = []
     for cut, until in folds:
         encoder = setting.encoder(plan, cut)
@@ -199,7 +200,7 @@ def _judge(setting: Setting, plan: Plan, folds) -> Trial:
         if len(train) < LEAST_WINDOWS or (judged - series.first(judged) + 1 < encoder.reference.least).any():
             return Trial(Choice(plan, 1.0, math.inf), np.empty(0))
         if len(judged):
-            parts.append(_errors(encoder, encoder.prepare(series), train, judged))
+            parts.append(_errors(encoder, encoder.prepare(series), train, judged, spread))
     if not parts:
         return Trial(Choice(plan, 1.0, math.inf), np.empty(0))
     errors = np.concatenate(parts, axis=1)
@@ -214,13 +215,15 @@ def _some(origins: np.ndarray) -> np.ndarray:
     return origins[np.linspace(0, len(origins) - 1, MOST_WINDOWS).astype(np.int64)]
 
 
-def _errors(encoder: Encoder, prepared: Prepared, train: np.ndarray, judged: np.ndarray) -> np.ndarray:
+def _errors(
+    encoder: Encoder, prepared: Prepared, train: np.ndarray, judged: np.ndarray, spread: np.ndarray
+) -> np.ndarray:
     """Scaled errors at the known points of the judged windows, for each of ``PENALTIES``: (penalties, points)."""
     base = encoder.base(prepared, judged)
     truth, known = encoder.truth(prepared, judged)
     series = np.searchsorted(prepared.series.bounds, judged, side="right") - 1
     raw_truth = np.where(known, encoder.unscale(truth, prepared.series, judged), 0.0)
-    scale = _spread(prepared)[series][:, None, :]
+    scale = spread[series][:, None, :]
     read = encoder.inputs(prepared, judged).reshape(len(judged), -1)
     additions = np.zeros((len(PENALTIES), *base.shape))
     for c in range(encoder.targets):
@@ -234,16 +237,9 @@ def _errors(encoder: Encoder, prepared: Prepared, train: np.ndarray, judged: np.
     return np.stack([((forecast - raw_truth) / scale)[known] for forecast in forecasts])
 
 
-def _spread(prepared: Prepared) -> np.ndarray:
-    """(series, C) the spread of the known values, the unit in which series of different size are compared."""
-    series, C = prepared.series, prepared.known.shape[1]
-    spreads = []
-    for first, last in zip(series.bounds[:-1], series.last):
-        values = series.values[first : last + 1, :C]
-        centre = np.nanmean(values, axis=0)
-        spreads.append(np.sqrt(np.nanmean((values - centre) ** 2, axis=0)))
-    spread = np.array(spreads)
-    return np.where(spread > 0, spread, 1.0)
+def _spread(setting: Setting) -> np.ndarray:
+    """(series, C) the spread of the known values before ``stop``: the unit in which series of any size are compared."""
+    return Scaler.fit(setting.series.values[:, : setting.targets], setting.series.bounds, setting.stop).std
 
 
 def linear_windows(encoder: Encoder, prepared: Prepared, target: int, whole: bool = False):

@@ -15,6 +15,7 @@ import numpy as np
 
 from minirnn.data import calendar, imputing
 from minirnn.data.imputing import Filled, Imputer
+from minirnn.data.rows import means, training_part
 from minirnn.data.scaling import Scaler
 from minirnn.models.forecasting.reference import Reference
 from minirnn.models.forecasting.series import Series
@@ -34,6 +35,7 @@ class Plan:
       revert: whether the level itself is an input, so that a forecast can return to what is usual.
       linear_calendar: whether the linear part reads the calendar.
       linear_others: whether it reads the other columns.
+      linear_whole: whether it reads everything in every row, as of files of format 1, instead of this choice.
     """
 
     log: bool = False
@@ -45,6 +47,7 @@ class Plan:
     revert: bool = False
     linear_calendar: bool = True
     linear_others: bool = True
+    linear_whole: bool = False
 
     def reference(self, window: int, horizon: int) -> Reference:
         """The reference of windows of this length."""
@@ -195,14 +198,22 @@ class Encoder:
     def _logarithms(self, values: np.ndarray, series: Series) -> np.ndarray:
         if not self.plan.log:
             return values
-        floor = self._of(self.floor, series)[series.of_rows]
-        logs = np.log(np.maximum(values[:, : self.targets], floor))
+        floor = self.floor[series.which]
+        new = series.which < 0
+        if new.any():
+            floor = np.where(new[:, None], _floor(series, series.last + 1, self.targets), floor)
+        logs = np.log(np.maximum(values[:, : self.targets], floor[series.of_rows]))
         return np.concatenate([logs, values[:, self.targets :]], axis=1)
 
-    @staticmethod
-    def _of(figures: np.ndarray, series: Series) -> np.ndarray:
-        """Figures of each training series -> of each of these series; of a new one the mean."""
-        return np.where((series.which >= 0)[:, None], figures[series.which], figures.mean(axis=0))
+    def _imputer(self, series: Series) -> Imputer:
+        """The imputer of these series; what stands before the first value of a new one is the mean of its own rows."""
+        fallback = self.imputer.fallback[series.which]
+        new = series.which < 0
+        if new.any():
+            own, counts = means(*training_part(series.values, series.bounds, series.last + 1))
+            own = np.where(counts > 0, own, self.imputer.fallback.mean(axis=0))
+            fallback = np.where(new[:, None], own, fallback)
+        return dataclasses.replace(self.imputer, fallback=fallback)
 
     def scales(self, series: Series) -> Scaler:
         """Mean and spread of each of these series; of a new one from its own rows."""
@@ -219,7 +230,7 @@ class Encoder:
         """Fills, scales and sets apart; reads no row later than each row itself, but for ``between`` (see imputing)."""
         C, rows = self.targets, series.of_rows
         known = ~np.isnan(series.values)
-        filled = self.imputer.transform(series.values, series.bounds, np.maximum(series.which, 0))
+        filled = self._imputer(series).transform(series.values, series.bounds)
         scaler = self.scales(series)
 
         def scaled(values):
@@ -232,7 +243,8 @@ class Encoder:
         times = series.times
         features = calendar.calendar_features(times, self.frequency).values
         masks = (~known[:, self.masked]).astype(float)
-        own = self.statics[series.which] if statics is None else statics
+        # Of a new series nothing is known: zeros, the mean of every number.
+        own = np.where((series.which >= 0)[:, None], self.statics[series.which], 0.0) if statics is None else statics
         plain = np.concatenate([features, masks, own[rows]], axis=1)
         return Prepared(
             series,
@@ -335,6 +347,8 @@ class Encoder:
         """Which of the W * D numbers of a window the linear part of a target reads."""
         channels = self.channels()
         D = sum(map(len, channels.values()))
+        if self.plan.linear_whole:
+            return np.arange(self.window * D)
         every = [channels["deviations"][target]]
         last = [*channels["masks"], *channels["statics"]]
         if self.plan.linear_others:

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minirnn.models.forecasting import recursion
+from minirnn.data.outliers import Outliers
+from minirnn.models.forecasting import recursion, stateful
 from minirnn.models.forecasting.encoder import Encoder, Prepared
 from minirnn.models.forecasting.intervals import Calibration, normal_scores
 from minirnn.models.forecasting.series import Series
@@ -67,6 +68,8 @@ class Fitted:
       names: of the series of the training.
       recursion: (N, C) the spread of the errors of each step, where forecasts are fed back; the parts above then
         forecast one row. None where they forecast all N at once.
+      outliers: their limits, where rows are clipped to them before they are read; None where they are read as they are.
+      carried: where the state of the network is carried from row to row; None where it reads windows.
     """
 
     encoder: Encoder
@@ -78,11 +81,21 @@ class Fitted:
     calibration: Calibration
     names: tuple[str, ...]
     recursion: np.ndarray | None = None
+    outliers: Outliers | None = None
+    carried: stateful.Carried | None = None
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether there is anything to make intervals of: files of format 1 hold no scores."""
+        return len(self.calibration.scores) > 0
 
     # ------------------------------------------------------------ scaled forecasts
 
     def prepare(self, series: Series, statics: np.ndarray | None = None) -> Rows:
         """Rows as they are read; encoders that prepare them alike share the result."""
+        if self.outliers is not None:
+            limits = self.outliers.of(series.which)
+            series = dataclasses.replace(series, values=limits.clip(series.values, series.bounds))
         kept: dict[Any, Prepared] = {}
 
         def prepared(encoder):
@@ -95,10 +108,18 @@ class Fitted:
 
     def network(self, prepared: Prepared, origins: np.ndarray, backend: str) -> np.ndarray:
         """Raw numbers of the members (K, n, N, C, P)."""
+        if self.carried is not None:
+            return stateful.network(self, prepared, np.asarray(origins))
         half = importlib.import_module(f"minirnn.{backend}.forecasting")
         state = half.start(half.make_optimizer(1e-3, 1.0), self.members)
         inputs, ahead = self.encoder.inputs(prepared, origins), self.ahead(prepared, origins)
         return np.asarray(half.predict(self.description, state, inputs, ahead), np.float64)
+
+    def inputs(self, prepared: Prepared, origins: np.ndarray) -> np.ndarray:
+        """What the network reads in training (n, W, D)."""
+        if self.carried is not None:
+            return stateful.windows(self.encoder, prepared, np.asarray(origins))
+        return self.encoder.inputs(prepared, origins)
 
     def ahead(self, prepared: Prepared, origins: np.ndarray) -> np.ndarray:
         """What the network reads of the rows ahead (n, N, F); F = 0 where it reads the window alone."""
@@ -138,10 +159,13 @@ class Fitted:
     def forecast(
         self, series: Series, origins: np.ndarray, levels=(), backend: str = "readable", rows: Rows | None = None
     ) -> tuple[np.ndarray, dict[float, np.ndarray]]:
-        """Means of each member (K, n, N, C) and quantiles (n, N, C) by level, in the unit of the targets."""
+        """Means of each member (K, n, N, C) and quantiles (n, N, C) by level, in the unit of the targets.
+
+        There are no quantiles of a forecast that is not calibrated.
+        """
         rows = self.prepare(series) if rows is None else rows
         means, values = self.curves(rows, origins, backend)
-        ends = self.calibration.intervals(values, QUANTILES, levels) if levels else {}
+        ends = self.calibration.intervals(values, QUANTILES, levels) if levels and self.calibrated else {}
         unscale = self.encoder.unscale
         return (
             np.stack([unscale(mean, series, origins) for mean in means]),

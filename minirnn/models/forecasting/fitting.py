@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from minirnn.data.imputing import Imputer
+from minirnn.data.outliers import Outliers
 from minirnn.data.windows import Windows
-from minirnn.models.forecasting import choosing, intervals
+from minirnn.models.forecasting import choosing, intervals, stateful
 from minirnn.models.forecasting.choosing import Choice, Setting
 from minirnn.models.forecasting.encoder import Encoder
 from minirnn.models.forecasting.fitted import Base, Fitted, Rows, base_forecast
@@ -60,6 +61,7 @@ class Job:
       imputer: of the columns.
       statics: (series, Q).
       names: of the series.
+      outliers: the limits that the rows were clipped to; None where they are as they came.
     """
 
     series: Series
@@ -74,6 +76,7 @@ class Job:
     imputer: Imputer
     statics: np.ndarray
     names: tuple[str, ...]
+    outliers: Outliers | None = None
 
     def setting(self, stop: np.ndarray) -> Setting:
         """What the choice of a reference may see: the rows before ``stop``."""
@@ -157,6 +160,8 @@ def fit_bases(job: Job, choices: tuple[Choice, ...], stop: np.ndarray) -> tuple[
 
 def start_members(job: Job, description: Forecast, input_size: int, ahead_size: int, errors: np.ndarray) -> list[Any]:
     """Fresh members whose heads begin at zero: they add nothing, and spread as the errors of the bases do."""
+    # Of an even number no quantile lies on an error, where rounding would decide which way it is drawn.
+    errors = errors[: len(errors) // 2 * 2]
     quantiles = np.quantile(errors, QUANTILES) if len(errors) else intervals.normal_scores(QUANTILES)
     steps = np.maximum(np.diff(quantiles), 1e-3)
     first = {
@@ -192,6 +197,8 @@ def fit(
     description = describe(settings, job.horizon, job.targets)
     blank = Calibration(np.zeros((0, job.horizon, job.targets)))
     fitted = Fitted(encoder, bases, description, [], np.ones((job.horizon, job.targets)), 1.0, blank, job.names)
+    if settings["stateful"]:
+        fitted = dataclasses.replace(fitted, carried=stateful.NOTHING)
     rows = fitted.prepare(job.series)
 
     least = max(base.encoder.reference.least for base in bases)
@@ -232,7 +239,8 @@ def fit(
     )
     fitted = dataclasses.replace(fitted, members=members)
     fitted = calibrated(fitted, rows, origins["validation"], settings["backend"])
-    return dataclasses.replace(fitted, bases=fit_bases(job, choices, parts.validation)), history, choices
+    fitted = dataclasses.replace(fitted, bases=fit_bases(job, choices, parts.validation), outliers=job.outliers)
+    return fitted, history, choices
 
 
 def _recursive(job: Job, choices, mesh, checkpoint, resume, optimizer, progress):
@@ -283,7 +291,7 @@ def _data(fitted: Fitted, rows: Rows, origins: np.ndarray):
     """Inputs, targets, weights and features ahead of these windows; inputs are cut out when they are read, if many."""
     left, known = _left_over(fitted.bases, rows, origins)
     targets = (left / fitted.scale).astype(np.float32)
-    inputs: Any = Windows(origins, lambda o: fitted.encoder.inputs(rows.own, o))
+    inputs: Any = Windows(origins, lambda o: fitted.inputs(rows.own, o))
     ahead: Any = Windows(origins, lambda o: fitted.ahead(rows.own, o))
     if inputs.nbytes + ahead.nbytes <= KEPT_BYTES:
         inputs, ahead = np.asarray(inputs), np.asarray(ahead)

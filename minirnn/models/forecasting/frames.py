@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from minirnn.data.words import plain_time
+from minirnn.data.words import listed, plain_time
 from minirnn.models.forecasting.series import Series
 from minirnn.models.forecasting.settings import ParameterError
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from minirnn.data.imputing import Imputer
     from minirnn.data.table import Table
 
 
@@ -61,13 +62,49 @@ def in_order(table: Table, columns: tuple[str, ...]) -> Table:
     )
 
 
-def recent(series: Series, reach: int, horizon: int) -> Series:
-    """The last rows of each series that a forecast reads, and the rows ahead."""
+def some_names(names: tuple[str, ...], chosen: np.ndarray) -> str:
+    """The chosen series in words: how many, and the first of them."""
+    found = [name for name, one in zip(names, chosen) if one]
+    return f"{len(found):,} series ({listed(found, 3)})"
+
+
+def some_series(table: Table, chosen: np.ndarray) -> Table:
+    """The table with the chosen series (series,) alone."""
+    lengths = np.diff(table.bounds)
+    return dataclasses.replace(
+        table,
+        values=table.values[np.repeat(chosen, lengths)],
+        names=tuple(name for name, one in zip(table.names, chosen) if one),
+        bounds=np.concatenate([[0], np.cumsum(lengths[chosen])]),
+        starts=table.starts[chosen],
+        statics=table.statics[chosen],
+    )
+
+
+def recent(series: Series, reach: int, horizon: int, imputer: Imputer) -> Series:
+    """The last rows of each series that a forecast reads, back to those they are filled from; and the rows ahead."""
     starts = np.maximum(series.bounds[:-1], series.last - reach + 1)
+    for k, (first, last) in enumerate(zip(series.bounds[:-1], series.last)):
+        known = ~np.isnan(series.values[first : last + 1])
+        start = starts[k] - first
+        sources = [_source(column, start, m, imputer.season) for column, m in zip(known.T, imputer.methods)]
+        starts[k] = first + min(sources)
     ends = series.last + 1 + horizon
     rows = np.concatenate([np.arange(a, b) for a, b in zip(starts, ends)])
     bounds = np.concatenate([[0], np.cumsum(ends - starts)])
     return Series(series.values[rows], bounds, bounds[1:] - 1 - horizon, series.times[rows], series.which)
+
+
+def _source(known: np.ndarray, start: int, method: str, season: int) -> int:
+    """The first row that the filling of the rows from ``start`` on reads, in a column that is known at these rows."""
+    before = np.flatnonzero(known[: start + 1])
+    source = int(before[-1]) if len(before) else start
+    if method == "seasonal" and season > 1:
+        for row in start + np.flatnonzero(~known[start:]):
+            same = np.flatnonzero(known[row % season : start : season])
+            if len(same) and not known[start + (row - start) % season : row : season].any():
+                source = min(source, int(row % season + season * same[-1]))
+    return source
 
 
 def forecast_frame(

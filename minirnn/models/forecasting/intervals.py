@@ -12,6 +12,7 @@ Dimension letters: n windows, N rows ahead, C targets, Q levels.
 from __future__ import annotations
 
 import bisect
+import functools
 import math
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -28,7 +29,14 @@ def normal_scores(levels) -> np.ndarray:
     >>> normal_scores((0.025, 0.5)).round(2)
     array([-1.96,  0.  ])
     """
-    return np.array([NormalDist().inv_cdf(level) for level in levels])
+    return _normal_scores(tuple(levels))
+
+
+@functools.lru_cache(maxsize=64)
+def _normal_scores(levels: tuple[float, ...]) -> np.ndarray:
+    found = np.array([NormalDist().inv_cdf(level) for level in levels])
+    found.flags.writeable = False  # every later call gets the same
+    return found
 
 
 def score(truth: np.ndarray, values: np.ndarray, levels) -> np.ndarray:

@@ -29,7 +29,7 @@ def means(fitted: Fitted, series: Series, origins: np.ndarray, backend: str, ste
 
 def _block(fitted: Fitted, series: Series, origins: np.ndarray, backend: str, steps: int) -> np.ndarray:
     own, C = cut(fitted, series, origins, steps), fitted.encoder.targets
-    one_step = dataclasses.replace(fitted, recursion=None)
+    one_step = dataclasses.replace(fitted, recursion=None, outliers=None)  # these rows are clipped already
     found = np.empty((len(origins), steps, C))
     for step in range(steps):
         now = own.last + step

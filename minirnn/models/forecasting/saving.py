@@ -8,21 +8,29 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minirnn.data.imputing import METHODS, Imputer
+from minirnn.data.outliers import Outliers
 from minirnn.data.scaling import Scaler
 from minirnn.data.table import Roles
 from minirnn.models import storage
-from minirnn.models.forecasting import fitting, series
+from minirnn.models.forecasting import fitting, format1, series, stateful
 from minirnn.models.forecasting.choosing import Choice
 from minirnn.models.forecasting.encoder import Encoder, Plan
 from minirnn.models.forecasting.fitted import Base, Fitted
 from minirnn.models.forecasting.intervals import Calibration
 from minirnn.models.forecasting.statics import Column
+from minirnn.models.forecasting.updating import Memory
 from minirnn.models.linear import Ridge
 from minirnn.models.training import History, array_names
-from minirnn.params import init_horizon
+from minirnn.params import Direct, Moments, init_horizon
 
 if TYPE_CHECKING:
     from minirnn.models.forecaster import Forecaster
+
+
+NOT_CALIBRATED = (
+    "The model was saved by an earlier version of minirnn, which calibrated nothing: its forecasts come without "
+    "intervals; fit it again to have them."
+)
 
 
 def save(model: Forecaster, path) -> None:
@@ -55,8 +63,17 @@ def flatten(model: Forecaster) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
             arrays[f"bases.{k}.linear.{c}.intercept"] = ridge.intercept
     if fitted.recursion is not None:
         arrays["recursion"] = fitted.recursion
+    if fitted.carried is not None:
+        arrays["carried.starts"] = fitted.carried.starts
+        for i, state in enumerate(fitted.carried.states):
+            arrays |= {f"carried.{i}.{name}": part for name, part in zip("hc", state)}
+    if fitted.outliers is not None:  # NaN stands for no limit
+        for name in ("low", "high"):
+            limits = getattr(fitted.outliers, name)
+            arrays[f"outliers.{name}"] = np.where(np.isinf(limits), np.nan, limits)
     for k, params in enumerate(fitted.members):
         arrays |= {f"members.{k}.{name}": array for name, array in zip(array_names(params), _leaves(params))}
+    arrays |= _memory_arrays(model.memory_)
     history = model.history_
     description = {
         # As they were when it was trained: a parameter changed since then does not describe these weights.
@@ -74,6 +91,9 @@ def flatten(model: Forecaster) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         "horizon": model.horizon_,
         "season": model.season_,
         "imputer": {"methods": list(fitted.encoder.imputer.methods), "season": fitted.encoder.imputer.season},
+        "outliers": None
+        if fitted.outliers is None
+        else {"seasonal": fitted.outliers.seasonal.tolist(), "season": fitted.outliers.season},
         "masked": list(fitted.encoder.masked),
         "plan": dataclasses.asdict(fitted.encoder.plan),
         "bases": [
@@ -84,11 +104,15 @@ def flatten(model: Forecaster) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
             }
             for base in fitted.bases
         ],
-        "choices": [{"penalty": choice.penalty, "error": choice.error} for choice in model.choices_],
+        "choices": [
+            {"penalty": choice.penalty, "error": choice.error if np.isfinite(choice.error) else None}
+            for choice in model.choices_
+        ],
         "share": fitted.share,
         "counted": model.frequency_ is None,
-        "history": {"best": history.best, "ended": history.ended, "epochs": history.epochs},
+        "history": {name: getattr(history, name) for name in ("loss", "validation", "best", "ended")},
         "devices": model.devices_,
+        "memory": _memory_description(model.memory_),
     }
     return arrays, description
 
@@ -97,6 +121,8 @@ def restore(cls, arrays: dict[str, np.ndarray], description: dict[str, Any]) -> 
     """The model; whatever does not fit together is a ValueError, KeyError or TypeError."""
     from minirnn.models.forecasting import checking, settings
 
+    if description["format"] == 1:
+        arrays, description = format1.upgraded(arrays, description)
     checking.check(arrays, description)
     model = cls().set_params(**description["parameters"])
     settings.check(model.get_params())
@@ -122,15 +148,17 @@ def restore(cls, arrays: dict[str, np.ndarray], description: dict[str, Any]) -> 
     model.fitted_ = _fitted(model, arrays, description)
     model.plan_ = model.fitted_.encoder.plan
     model.choices_ = tuple(
-        Choice(base.encoder.plan, float(about["penalty"]), float(about["error"]), base.weight)
+        Choice(base.encoder.plan, float(about["penalty"]), _error(about["error"]), base.weight)
         for base, about in zip(model.fitted_.bases, description["choices"], strict=True)
     )
     model.recent_ = _recent(model, arrays, description)
+    model.memory_ = _memory(model.fitted_, arrays, description.get("memory"))
     if arrays:
         raise ValueError(f"unexpected array {sorted(arrays)[0]}")
-    model.devices_, model.notes_ = int(description["devices"]), ()
+    model.devices_ = int(description["devices"])
+    model.notes_ = () if model.fitted_.calibrated else (NOT_CALIBRATED,)
     kept = description["history"]
-    model.history_ = History(best=list(kept["best"]), ended=str(kept["ended"]))
+    model.history_ = History(list(kept["loss"]), list(kept["validation"]), list(kept["best"]), str(kept["ended"]))
     return model
 
 
@@ -156,7 +184,7 @@ def _fitted(model, arrays, description) -> Fitted:
     ahead = tuple(model.columns_.index(name) for name in model.roles_.future)
 
     def encoder(name: str, about: dict[str, Any]) -> Encoder:
-        plan = Plan(**{**about, "harmonics": tuple(about["harmonics"])})
+        plan = _plan(about)
         bare = Encoder(
             plan,
             model.window_,
@@ -189,6 +217,7 @@ def _fitted(model, arrays, description) -> Fitted:
         bases.append(Base(each, tuple(ridges), float(about["weight"])))
     if not bases:
         raise ValueError("there is no base")
+    _check_sizes(params, arrays)
     network = fitting.describe(params, steps, C)
     inputs = sum(map(len, own.channels().values()))
     features = 0 if params["strategy"] != "seq2seq" and params["segment"] is None else len(own.names) + len(ahead)
@@ -207,7 +236,50 @@ def _fitted(model, arrays, description) -> Fitted:
     recursion = storage.expect(arrays, "recursion", (model.horizon_, C)) if recursive else None
     scores = storage.expect(arrays, "calibration.scores", (None, model.horizon_, C), missing=True).astype(np.float64)
     names = tuple(map(str, description["names"]))
-    return Fitted(own, tuple(bases), network, members, scale, share, Calibration(scores), names, recursion)
+    outliers = _outliers(arrays, description["outliers"], (S, columns))
+    carried = _carried(params, S, arrays) if params["stateful"] else None
+    return Fitted(
+        own, tuple(bases), network, members, scale, share, Calibration(scores), names, recursion, outliers, carried
+    )
+
+
+def _carried(params, S: int, arrays) -> stateful.Carried:
+    starts = storage.expect(arrays, "carried.starts", (S,), kind="i")
+    shape = (S, params["ensemble"], 1, params["hidden_size"])
+    parts = "hc" if params["cell"] == "lstm" else "h"
+    states = tuple(
+        tuple(storage.expect(arrays, f"carried.{i}.{name}", shape) for name in parts)
+        for i in range(params["num_layers"])
+    )
+    return stateful.Carried(starts, states)
+
+
+def _plan(about: dict[str, Any]) -> Plan:
+    plan = Plan(**{**about, "harmonics": tuple(about["harmonics"])})
+    shares, counts = (plan.alpha, plan.gamma), (plan.season, plan.seasons, *plan.harmonics)
+    whole = all(type(n) is int and 0 <= n < 10**6 for n in counts) and min(plan.season, plan.seasons) > 0
+    if not whole or not all(isinstance(share, float | int) and 0 <= share <= 1 for share in shares):
+        raise ValueError(f"not a plan: {plan}")
+    return plan
+
+
+def _check_sizes(params: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+    """Refuses sizes that the arrays are too small for, before anything of these sizes is made."""
+    held = sum(array.size for name, array in arrays.items() if name.startswith("members."))
+    H = params["hidden_size"]
+    least = H * max(H, params["convolution"] or 0, params["segment"] or 0)  # Wh, or what reads several rows at once
+    if params["ensemble"] * params["num_layers"] * least > held:
+        raise ValueError("the members are smaller than the network of these parameters")
+
+
+def _outliers(arrays, about: dict[str, Any] | None, shape: tuple[int, int]) -> Outliers | None:
+    if about is None:
+        return None
+    low, high = (storage.expect(arrays, f"outliers.{name}", shape, missing=True) for name in ("low", "high"))
+    seasonal, season = np.array(about["seasonal"], bool), int(about["season"])
+    if seasonal.shape != shape[1:] or not 1 <= season < 10**7:
+        raise ValueError("outliers do not fit the columns")
+    return Outliers(np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high), seasonal, season)
 
 
 def _recent(model, arrays, description) -> series.Series:
@@ -224,11 +296,63 @@ def _recent(model, arrays, description) -> series.Series:
     )
     encoders = [model.fitted_.encoder, *(base.encoder for base in model.fitted_.bases)]
     least = max(encoder.reference.least for encoder in encoders)
-    if not whole or (last - bounds[:-1] + 1 < least).any():
+    if not whole or (last - bounds[:-1] + 1 < least).all():
         raise ValueError("recent rows do not fit the series")
     if not description["counted"]:
         times = times.astype("datetime64[us]")
     return series.Series(values, bounds, last, times, np.arange(S))
+
+
+_REPLAY = ("inputs", "targets", "weights", "ahead")
+
+
+def _memory_arrays(memory: Memory | None) -> dict[str, np.ndarray]:
+    if memory is None:
+        return {}
+    arrays = {f"replay.{name}": array for name, array in zip(_REPLAY, memory.replay)}
+    for k, moments in enumerate(memory.moments or ()):
+        for part, tree in (("m", moments.m), ("v", moments.v)):
+            arrays |= {f"moments.{k}.{part}.{name}": a for name, a in zip(array_names(tree), _leaves(tree))}
+    return arrays
+
+
+def _memory_description(memory: Memory | None) -> dict[str, Any] | None:
+    if memory is None:
+        return None
+    steps = None if memory.moments is None else [int(moments.steps) for moments in memory.moments]
+    return {"seen": memory.seen, "steps": steps, "updates": list(memory.updates)}
+
+
+def _memory(fitted: Fitted, arrays, about) -> Memory | None:
+    if about is None:
+        return None
+    encoder, template = fitted.encoder, fitted.members[0]
+    N, C, D = encoder.horizon, encoder.targets, sum(map(len, encoder.channels().values()))
+    inputs = storage.expect(arrays, "replay.inputs", (None, encoder.window, D))
+    n = len(inputs)
+    features = 0 if isinstance(fitted.description.horizon, Direct) else len(encoder.names) + len(encoder.ahead)
+    others = (storage.expect(arrays, f"replay.{name}", (n, N, C)) for name in ("targets", "weights"))
+    replay = (inputs, *others, storage.expect(arrays, "replay.ahead", (n, N, features)))
+    moments = None
+    if about["steps"] is not None:
+        moments = []
+        for k, steps in zip(range(len(fitted.members)), about["steps"], strict=True):
+            if type(steps) is not int or steps < 0:
+                raise ValueError(f"memory.steps holds {steps!r}")
+            trees = []
+            for part in ("m", "v"):
+                names = [f"moments.{k}.{part}.{name}" for name in array_names(template)]
+                leaves = [storage.expect(arrays, name, a.shape) for name, a in zip(names, _leaves(template))]
+                trees.append(_with_leaves(template, iter(leaves)))
+            moments.append(Moments(steps, *trees))
+    if type(about["seen"]) is not int or not all(isinstance(update, dict) for update in about["updates"]):
+        raise ValueError("memory holds no whole updates")
+    return Memory(replay, about["seen"], moments, tuple(about["updates"]))
+
+
+def _error(value: float | None) -> float:
+    """A cross-validated error; None stands for one that could not be judged: JSON knows no infinity."""
+    return np.inf if value is None else float(value)
 
 
 def _leaves(tree) -> list[np.ndarray]:

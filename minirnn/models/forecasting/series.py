@@ -36,6 +36,19 @@ class Series:
     which: np.ndarray
 
     @property
+    def known(self) -> np.ndarray:
+        """(series,) how many rows of each there are up to the last known one."""
+        return self.last - self.bounds[:-1] + 1
+
+    def some(self, chosen: np.ndarray) -> Series:
+        """The chosen series (series,) alone."""
+        lengths = np.diff(self.bounds)
+        rows = np.repeat(chosen, lengths)
+        bounds = np.concatenate([[0], np.cumsum(lengths[chosen])])
+        last = bounds[:-1] + (self.known - 1)[chosen]
+        return Series(self.values[rows], bounds, last, self.times[rows], self.which[chosen])
+
+    @property
     def of_rows(self) -> np.ndarray:
         """(rows,) the series of each row."""
         return np.repeat(np.arange(len(self.which)), np.diff(self.bounds))

@@ -69,6 +69,20 @@ def check(parameters: dict[str, Any]) -> None:
     for name in ("num_layers", "bidirectional", "convolution"):
         if parameters["segment"] is not None and parameters[name] not in (1, False, None):
             raise ParameterError(f"segment has one layer of its own; leave {name} at its default")
+    if not isinstance(parameters["stateful"], bool):
+        raise ParameterError(f"stateful must be True or False, got {parameters['stateful']!r}")
+    if parameters["stateful"]:
+        for name, needed in (
+            ("strategy", "direct"),
+            ("segment", None),
+            ("bidirectional", False),
+            ("convolution", None),
+        ):
+            if parameters[name] != needed:
+                raise ParameterError(
+                    f"stateful=True carries the state of recurrent layers from row to row; it needs {name}={needed!r}, "
+                    f"got {parameters[name]!r}"
+                )
     if parameters["strategy"] == "seq2seq" and parameters["bidirectional"]:
         raise ParameterError("strategy='seq2seq' goes on from the last state; it cannot be bidirectional")
 
