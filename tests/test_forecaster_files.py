@@ -1,4 +1,4 @@
-"""The model file: every format loads, the same seed gives the same bytes, damage and hostility are refused in a line."""
+"""The model file: every format loads, the same seed gives the same bytes, damage is refused in one line."""
 
 import json
 from pathlib import Path

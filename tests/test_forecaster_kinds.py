@@ -1,4 +1,4 @@
-"""Every kind of data and of network: fitted, asked, saved and loaded; the same bytes, the same forecasts, both halves."""
+"""Every kind of data and of network: fitted, asked, saved and loaded, the same in both halves."""
 
 import dataclasses
 

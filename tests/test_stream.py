@@ -12,11 +12,11 @@ import pytest
 
 import minirnn
 import minirnn.cli
-from minirnn.models.forecasting import fitting, series, stateful
+from minirnn.models.forecasting import fitting, series, stateful, stepping
 from minirnn.models.forecasting.choosing import Choice
 from minirnn.models.forecasting.encoder import Plan
 from minirnn.models.forecasting.streaming import Stream
-from minirnn.readable.optimizers import tree_map
+from minirnn.readable.optimizers import tree_leaves, tree_map
 
 QUICK = {"hidden_size": 6, "window": 12, "horizon": 5, "ensemble": 2, "max_epochs": 1, "backend": "readable"}
 PLANS = (
@@ -302,8 +302,20 @@ def test_a_carried_state_equals_one_pass(monkeypatch, parameters, tmp_path):
     model = fit(monkeypatch, frame.iloc[:600], stateful=True, **parameters)
     model.fitted_ = stateful.carried_to(model.fitted_, series.of_table(model.table_, 5), model.recent_)
     model.save(tmp_path / "model.safetensors")
-    stream = minirnn.load(tmp_path / "model.safetensors").stream()
+    loaded = minirnn.load(tmp_path / "model.safetensors")
+    stream = loaded.stream()
     steps = [stream.push(row) for row in frame.to_numpy()[600:]]
+    # The state at the first row that is kept is that of all rows before, and not zero.
+    members = stepping.stack(model.fitted_.description.horizon.network, model.fitted_.members)
+    prepared = model.fitted_.encoder.prepare(series.of_table(model.table_, 5))
+    before = int(np.flatnonzero(frame.index == loaded.recent_.times[0])[0])
+    assert before > 100
+    _, expected = stepping.walk(members, stateful.row_inputs(model.fitted_.encoder, prepared, np.arange(before)))
+    for state, part in zip(
+        tree_leaves(stateful.start(loaded.fitted_, members, loaded.recent_, 0)), tree_leaves(expected)
+    ):
+        np.testing.assert_allclose(state, part, rtol=1e-5, atol=1e-6)
+        assert abs(part).max() > 0.1
     # One pass over all rows from the very first.
     whole = dataclasses.replace(model.fitted_, carried=stateful.NOTHING)
     rows = series.lay_out(

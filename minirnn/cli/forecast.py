@@ -169,6 +169,7 @@ def _write(out: Path, forecaster: Forecaster, evaluation: Backtest, forecast, so
         notes=(*forecaster.notes_, *evaluation.notes),
         source=source,
         command=typed,
+        explanation=_explanation(forecaster),
     )
     figure = _figure(forecaster, evaluation, forecast)
     try:
@@ -180,6 +181,16 @@ def _write(out: Path, forecaster: Forecaster, evaluation: Backtest, forecast, so
             forecaster.save(folder / "model.safetensors")
     except OSError as error:
         raise places.cannot_write(out, error) from None
+
+
+def _explanation(forecaster: Forecaster):
+    """What moved the forecast of the first target of the first series; None for forecasts that cannot be explained."""
+    from minirnn.models.forecaster import ParameterError
+
+    try:
+        return forecaster.explain()
+    except ParameterError:
+        return None
 
 
 def _figure(forecaster: Forecaster, evaluation: Backtest, forecast):

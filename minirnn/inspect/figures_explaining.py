@@ -127,7 +127,8 @@ def importance_figure(columns: pd.DataFrame, blocks: pd.DataFrame, *, error: flo
     named = [name for name in columns.index if name in set(blocks["column"])]
     named = [name for name in named if columns["increase"][name] > 0.01 * error][:4] or named[:1]
     figure = _figure(max(3.2, 1.3 + 0.3 * len(columns), 0.6 + 1.5 * len(named)), sentence)
-    left, right = figure.subfigures(1, 2, width_ratios=(1, 1.15))
+    halves: Any = figure.subfigures(1, 2, width_ratios=(1, 1.15))
+    left, right = halves
     axes = left.subplots()
     position = np.arange(len(columns))[::-1]
     axes.barh(position, columns["increase"], xerr=columns["spread"], color=NETWORK, height=0.62, ecolor=TRUTH)

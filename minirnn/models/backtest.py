@@ -298,7 +298,7 @@ class Backtest:
 
     def _adds(self) -> str:
         """What the network has to do with it, in words."""
-        if self.network_adds is None:
+        if self.without is None or self.network_adds is None:
             return ""
         network, percent = title(self.network), 100 * self.network_adds
         if np.allclose(self.without, self.forecasts[self.network], rtol=1e-9, atol=0):

@@ -292,7 +292,7 @@ class Forecaster:
         return max(base.encoder.reference.least for base in self.fitted_.bases)
 
     def _usable(self, table: Table, start) -> tuple[Table, tuple[str, ...]]:
-        """The table without the series that cannot be scaled by training rows of their own, and a sentence about them."""
+        """The table without the series that have too few training rows to be scaled by, and a sentence about them."""
         settings.check(self.get_params())
         notes: tuple[str, ...] = ()
         while True:
@@ -302,7 +302,8 @@ class Forecaster:
                 return table, notes
             if not enough.any():
                 raise DataError(
-                    f"none of the {table.series} series has {window} rows for training; give more rows, or a smaller window"
+                    f"none of the {table.series} series has {window} rows for training; "
+                    "give more rows, or a smaller window"
                 )
             names = frames.some_names(table.names, ~enough)
             notes += (f"{names} left out: fewer than {window} rows before the validation part.",)

@@ -46,7 +46,7 @@ class History:
     best: list[int] = field(default_factory=list)
     ended: str = "max_epochs"
     notes: list[str] = field(default_factory=list)
-    moments: list | None = None
+    moments: list | None = field(default=None, compare=False, repr=False)
 
     @property
     def epochs(self) -> int:

@@ -198,14 +198,18 @@ class Encoder:
     def _logarithms(self, values: np.ndarray, series: Series) -> np.ndarray:
         if not self.plan.log:
             return values
+        logs = np.log(np.maximum(values[:, : self.targets], self.floors(series)[series.of_rows]))
+        return np.concatenate([logs, values[:, self.targets :]], axis=1)
+
+    def floors(self, series: Series) -> np.ndarray:
+        """(series, C) below what no logarithm is taken; of a new series from its own rows."""
         floor = self.floor[series.which]
         new = series.which < 0
         if new.any():
             floor = np.where(new[:, None], _floor(series, series.last + 1, self.targets), floor)
-        logs = np.log(np.maximum(values[:, : self.targets], floor[series.of_rows]))
-        return np.concatenate([logs, values[:, self.targets :]], axis=1)
+        return floor
 
-    def _imputer(self, series: Series) -> Imputer:
+    def fillings(self, series: Series) -> Imputer:
         """The imputer of these series; what stands before the first value of a new one is the mean of its own rows."""
         fallback = self.imputer.fallback[series.which]
         new = series.which < 0
@@ -230,7 +234,7 @@ class Encoder:
         """Fills, scales and sets apart; reads no row later than each row itself, but for ``between`` (see imputing)."""
         C, rows = self.targets, series.of_rows
         known = ~np.isnan(series.values)
-        filled = self._imputer(series).transform(series.values, series.bounds)
+        filled = self.fillings(series).transform(series.values, series.bounds)
         scaler = self.scales(series)
 
         def scaled(values):

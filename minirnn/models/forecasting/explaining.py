@@ -54,7 +54,11 @@ def explain(
     c = _number(target, model.roles_.target, "target")
     if isinstance(repeats, bool) or not isinstance(repeats, int | np.integer) or repeats < 1:
         raise ParameterError(f"repeats must be a whole number of at least 1, got {repeats!r}")
+    if model.fitted_.recursion is not None:
+        raise ParameterError("a forecast that is fed back (strategy='recursive') cannot be explained; fit another one")
     rows = _rows(model, frame, series)
+    if rows.series.known[rows.k] < model.least_:
+        raise ParameterError(f"the series {rows.names[rows.k]!r} has fewer than {model.least_} rows: no forecast")
     fitted, N = model.fitted_, model.horizon_
     name = model.roles_.target[c]
     notes = []
@@ -126,7 +130,7 @@ def _number(wanted: str | None, names: tuple[str, ...], what: str) -> int:
 def _rows(model: Forecaster, frame, name: str | None) -> Rows:
     """The window that is explained, and others of the same model: of the table of the training, or of the frame."""
     fitted, N = model.fitted_, model.horizon_
-    least = max(model.window_, *(base.encoder.reference.least for base in fitted.bases))
+    least = max(model.window_, model.least_)
     none = np.empty(0, np.int64)
     if frame is None:
         k = _number(name, fitted.names, "series")
@@ -210,7 +214,9 @@ def _gates(model: Forecaster, rows: Rows, origin: np.ndarray, prepared) -> gates
         others = _evenly(rows.judged, WATCHED)
         first = int(rows.samples.bounds[rows.sample])
         last = int(rows.samples.last[rows.sample])
-        inputs = np.concatenate([encoder.inputs(encoder.prepare(rows.samples, rows.sample_statics), others), inputs])
+        inputs = np.concatenate(
+            [encoder.inputs(model.fitted_.prepare(rows.samples, rows.sample_statics).own, others), inputs]
+        )
         place = np.concatenate([(others - first)[:, None] + back, [last - first + back]])
     return gates.examined(model.fitted_.description.horizon, model.fitted_.members, inputs, place, model.season_)
 

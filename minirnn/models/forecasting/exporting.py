@@ -56,7 +56,10 @@ def export(model: Forecaster, path: str | os.PathLike, platforms=("cpu",), level
     if unknown or not platforms:
         said = repr(unknown[0]) if unknown else "none"
         raise ParameterError(f"platforms: got {said}; expected one or more of {', '.join(PLATFORMS)}")
-    levels = frames.check_levels(levels)
+    levels = frames.check_levels(levels) if model.fitted_.calibrated else ()
+    for given, what in ((model.fitted_.recursion, "strategy='recursive'"), (model.fitted_.outliers, "clip_outliers")):
+        if given is not None:
+            raise ParameterError(f"a model with {what} cannot be exported; fit one without it")
     if not str(path).endswith(".zip"):
         raise ParameterError(
             f"{os.fspath(path)}: an exported forecast is a zip file; expected a name that ends in .zip"

@@ -91,11 +91,16 @@ class Fitted:
 
     # ------------------------------------------------------------ scaled forecasts
 
+    def read(self, series: Series) -> Series:
+        """The rows as they are read: clipped, if the model clips."""
+        if self.outliers is None:
+            return series
+        limits = self.outliers.of(series.which)
+        return dataclasses.replace(series, values=limits.clip(series.values, series.bounds))
+
     def prepare(self, series: Series, statics: np.ndarray | None = None) -> Rows:
         """Rows as they are read; encoders that prepare them alike share the result."""
-        if self.outliers is not None:
-            limits = self.outliers.of(series.which)
-            series = dataclasses.replace(series, values=limits.clip(series.values, series.bounds))
+        series = self.read(series)
         kept: dict[Any, Prepared] = {}
 
         def prepared(encoder):

@@ -25,7 +25,7 @@ _SETTINGS = {"likelihood": "none", "reference": "last", "transform": "none", "im
 def upgraded(
     arrays: dict[str, np.ndarray], description: dict[str, Any]
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """The arrays and the description in format 2; a ValueError, KeyError or TypeError where they do not fit together."""
+    """Arrays and description in format 2; a ValueError, KeyError or TypeError where they do not fit together."""
     columns, target = [str(name) for name in description["columns"]], str(description["target"])
     if len(set(columns)) != len(columns) or target not in columns:
         raise ValueError("the columns are not distinct, or the target is not one of them")

@@ -26,7 +26,7 @@ def nearest(fitted: Fitted, series: Series, origins: np.ndarray, window: np.ndar
 
     Of windows that overlap by more than the horizon only the nearest one counts.
     """
-    prepared = fitted.encoder.prepare(series, statics)
+    prepared = fitted.prepare(series, statics).own
     parts = []
     for first in range(0, len(origins), BLOCK):
         inputs = fitted.encoder.inputs(prepared, origins[first : first + BLOCK])

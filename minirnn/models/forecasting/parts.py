@@ -88,7 +88,8 @@ def until(series: Series, time, share: float, window: int, horizon: int) -> Part
     if most < window + 2 * horizon - 1:
         raise DataError(
             f"only {int((stop - first).max())} rows come before {_in_words(time)}, of which {most} are left for "
-            f"training; window {window} and horizon {horizon} need {window + 2 * horizon - 1}: choose a later start, or smaller ones"
+            f"training; window {window} and horizon {horizon} need {window + 2 * horizon - 1}: choose a later start, "
+            "or smaller ones"
         )
     if (end - stop).max() < horizon:
         raise DataError(

@@ -53,12 +53,12 @@ class Window(NamedTuple):
 def places(fitted: Fitted, series: Series, statics: np.ndarray | None = None) -> Place:
     """The places of all series, stacked: every array has the series in front."""
     encoder, which = fitted.encoder, series.which
-    scaler = encoder.scales(series)
+    scaler, trained = encoder.scales(series), (which >= 0)[:, None]
     return Place(
         scaler.mean,
         scaler.std,
-        encoder._of(encoder.floor, series),
-        encoder.statics[which] if statics is None else statics,
+        encoder.floors(series),
+        np.where(trained, encoder.statics[which], 0.0) if statics is None else statics,
         tuple(each.usual[which] for each in (encoder, *(base.encoder for base in fitted.bases))),
     )
 
@@ -68,7 +68,8 @@ def windows(
 ) -> Window:
     """The windows of these origins, stacked: every array has the window in front. Each needs ``rows`` rows."""
     encoder = fitted.encoder
-    filled = encoder.imputer.transform(series.values, series.bounds, np.maximum(series.which, 0))
+    series = fitted.read(series)
+    filled = encoder.fillings(series).transform(series.values, series.bounds)
     read = origins[:, None] + np.arange(1 - rows, 1)
     longer = origins[:, None] + np.arange(1 - rows, 1 + encoder.horizon)
     k = np.searchsorted(series.bounds, origins, side="right") - 1

@@ -152,9 +152,12 @@ def restore(cls, arrays: dict[str, np.ndarray], description: dict[str, Any]) -> 
         for base, about in zip(model.fitted_.bases, description["choices"], strict=True)
     )
     model.recent_ = _recent(model, arrays, description)
-    model.memory_ = _memory(model.fitted_, arrays, description.get("memory"))
+    of_memory = {name: arrays.pop(name) for name in list(arrays) if name.startswith(("replay.", "moments."))}
     if arrays:
         raise ValueError(f"unexpected array {sorted(arrays)[0]}")
+    model.memory_ = _memory(model.fitted_, of_memory, description.get("memory"))
+    if of_memory:
+        raise ValueError(f"unexpected array {sorted(of_memory)[0]}")
     model.devices_ = int(description["devices"])
     model.notes_ = () if model.fitted_.calibrated else (NOT_CALIBRATED,)
     kept = description["history"]
