@@ -13,7 +13,9 @@ from commands import daily, run, sine, without_slow_forecasts, written
 
 import minirnn
 from minirnn.models import searching
+from minirnn.models.configurations import SPACE, configuration
 from minirnn.models.forecasting import fitting
+from minirnn.models.trials import SearchError
 
 SMALL = {"backend": "readable", "reference": "last", "transform": "none", "season": 7, "ensemble": 1, "max_epochs": 9}
 GIVEN = {**SMALL, "horizon": 3, "window": 8, "hidden_size": 4}
@@ -56,12 +58,12 @@ def test_the_best_is_of_those_that_were_trained_to_the_end(found):
     assert found.best == GIVEN | best.parameters
     assert found.table.index[0] == best.trial
     assert found.gain == pytest.approx(1 - best.error / found.trials[0].error)
-    assert set(found.table.columns) >= {*searching.SPACE, "epochs", "error", "share", "seconds"}
+    assert set(found.table.columns) >= {*SPACE, "epochs", "error", "share", "seconds"}
 
 
 def test_the_first_training_is_that_of_what_was_given(found):
     usual = minirnn.Forecaster().get_params()
-    expected = {name: GIVEN.get(name, usual[name]) for name in searching.SPACE}
+    expected = {name: GIVEN.get(name, usual[name]) for name in SPACE}
     assert found.trials[0].parameters == expected
 
 
@@ -105,7 +107,7 @@ def test_the_validation_rows_decide(found):
 
 
 def test_the_same_seed_tries_the_same_and_another_does_not():
-    drawn = [[searching.configuration(n, {}, (30, 15), seed) for n in range(30)] for seed in (0, 0, 1)]
+    drawn = [[configuration(n, {}, (30, 15), seed) for n in range(30)] for seed in (0, 0, 1)]
     assert drawn[0] == drawn[1]
     assert drawn[0][1:] != drawn[2][1:]
     assert drawn[0][0] == drawn[2][0]  # the defaults
@@ -122,15 +124,16 @@ def test_the_same_seed_tries_the_same_and_another_does_not():
         {"bidirectional": True},
         {"convolution": 3},
         {"window": 3},
+        {"stateful": True},
     ],
 )
 def test_what_is_given_stays_and_every_configuration_is_valid(given):
     from minirnn.models.forecasting import settings
 
-    seen = {name: set() for name in searching.SPACE}
+    seen = {name: set() for name in SPACE}
     for number in range(60):
-        drawn = searching.configuration(number, given, (30, 15, 45), 0)
-        assert set(drawn) == set(searching.SPACE)
+        drawn = configuration(number, given, (30, 15, 45), 0)
+        assert set(drawn) == set(SPACE)
         assert {name: drawn[name] for name in given if name in drawn} == {n: v for n, v in given.items() if n in drawn}
         settings.check(minirnn.Forecaster(**{"window": 30} | given | drawn).get_params())
         for name, value in drawn.items():
@@ -174,14 +177,14 @@ def test_trials_of_another_search_or_damaged_ones_are_refused(tmp_path):
         (frame(), GIVEN | {"seed": 1}),
         (frame(), GIVEN | {"dropout": 0.1}),
     ):
-        with pytest.raises(searching.SearchError, match="a search over other rows or with other options"):
+        with pytest.raises(SearchError, match="a search over other rows or with other options"):
             searching.search(rows, budget=None, trials=3, out=out, resume=True, **given)
-    with pytest.raises(searching.SearchError, match="exists already"):
+    with pytest.raises(SearchError, match="exists already"):
         searching.search(frame(), budget=None, trials=3, out=out, **GIVEN)
     lines = whole.splitlines(keepends=True)
     for damaged in (lines[0] + lines[2], whole.replace("2,1,1,", "2,7,1,"), whole[:-60] + "\n", lines[0] + "1,0,9\n"):
         out.write_text(damaged)
-        with pytest.raises(searching.SearchError):
+        with pytest.raises(SearchError):
             searching.search(frame(), budget=None, trials=3, out=out, resume=True, **GIVEN)
         assert out.read_text() == damaged
     assert [p.name for p in tmp_path.iterdir()] == ["trials.csv"]
@@ -259,7 +262,7 @@ def test_the_line_that_is_printed_runs(tmp_path, monkeypatch):
     ],
 )
 def test_bad_arguments(change, message):
-    with pytest.raises(searching.SearchError, match=message):
+    with pytest.raises(SearchError, match=message):
         searching.search(frame(), **change)
     with pytest.raises(minirnn.models.forecaster.ParameterError, match="unknown parameter 'celll'"):
         searching.search(frame(), celll="gru")

@@ -11,7 +11,6 @@ A search reads the training and the validation rows. The test rows stay for the 
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import hashlib
 import json
@@ -19,7 +18,7 @@ import math
 import os
 import tempfile
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,14 +27,18 @@ import numpy as np
 
 from minirnn._version import __version__
 from minirnn.data.words import DataError
-from minirnn.models import metrics, storage
+from minirnn.models import metrics
 from minirnn.models.checkpoint import Checkpoint
+from minirnn.models.configurations import configuration
 from minirnn.models.forecaster import Forecaster, ParameterError
 from minirnn.models.forecasting import fitting, settings
 from minirnn.models.forecasting.choosing import Choice
 from minirnn.models.forecasting.fitted import Fitted
 from minirnn.models.forecasting.fitting import Job
 from minirnn.models.training import TrainingError
+from minirnn.models.trials import SearchError, Trial, replayed, row_of
+from minirnn.models.trials import kept as read_trials
+from minirnn.models.trials import write as write_trials
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,60 +46,6 @@ if TYPE_CHECKING:
     from minirnn.data.table import Table
 
 BRACKET, KEEP = 9, 3  # configurations that start together; every third goes on
-SPACE = (
-    "cell",
-    "hidden_size",
-    "num_layers",
-    "window",
-    "strategy",
-    "segment",
-    "likelihood",
-    "learning_rate",
-    "dropout",
-    "weight_decay",
-)
-"""The parameters that are searched, unless they are given."""
-
-
-class SearchError(ValueError):
-    """A budget, or a table of trials, that cannot be used; one line that says what was expected."""
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One training.
-
-    Args:
-      trial: its number, from 1.
-      configuration: which parameters; 0 is those that were given, with every other at its default.
-      epochs: at most so many.
-      parameters: of the Forecaster, those that are searched.
-      error: of the forecast on the validation rows: MAE, or MASE for several targets or series; None if it failed.
-      alone: the same if the network counted in full, not only as much as the validation rows speak for it.
-      share: of the network in the forecast, 0 to 1.
-      seconds: that it took.
-      problem: why there is no error, else an empty text.
-    """
-
-    trial: int
-    configuration: int
-    epochs: int
-    parameters: dict[str, Any]
-    error: float | None
-    alone: float | None
-    share: float | None
-    seconds: float
-    problem: str = ""
-
-    @property
-    def rank(self) -> tuple[float, float, int]:
-        """The smaller the better; where no network counts for anything, by what it would do by itself."""
-        worst = math.inf
-        return (
-            worst if self.error is None else self.error,
-            worst if self.alone is None else self.alone,
-            self.configuration,
-        )
 
 
 @dataclass(frozen=True)
@@ -138,7 +87,7 @@ class Search:
         import pandas as pd
 
         order = sorted(self.trials, key=lambda trial: (-trial.epochs, *trial.rank))
-        return pd.DataFrame([_row(trial) for trial in order]).set_index("trial")
+        return pd.DataFrame([row_of(trial) for trial in order]).set_index("trial")
 
     @property
     def sentence(self) -> str:
@@ -221,32 +170,33 @@ def search(
     settings.check(base.get_params())
     table = base._table(frame, target, past, future, static, series)
     bench = _Bench(base, parameters, table)
-    kept = _kept(out, resume, bench.identity)
+    kept = read_trials(out, resume, bench.identity)
     done: list[Trial] = []
     ended = "trials"
     with tempfile.TemporaryDirectory(prefix="minirnn-search-") as folder:
         sequence = _sequence(_levels(base.max_epochs))
-        configuration, epochs = next(sequence)
+        number, epochs = next(sequence)
         while trials is None or len(done) < trials:
             if len(done) < len(kept):
-                trial = _replayed(kept[len(done)], len(done) + 1, configuration, epochs, bench, out)
+                again = bench.parameters(number)
+                trial = replayed(kept[len(done)], len(done) + 1, number, epochs, again, out or "")
             else:
                 expected = max((t.seconds for t in done if t.epochs == epochs), default=0.0)
                 if budget is not None and done and time.monotonic() - started + expected > budget:
                     ended = "budget"
                     break
                 try:
-                    trial = bench.run(len(done) + 1, configuration, epochs, Path(folder))
+                    trial = bench.run(len(done) + 1, number, epochs, Path(folder))
                 except KeyboardInterrupt:
                     ended = "interrupted"
                     break
             done.append(trial)
             if len(done) > len(kept):
                 if out is not None:
-                    _write(out, done, bench.identity)
+                    write_trials(out, done, bench.identity)
                 if report is not None:
                     report(trial)
-            configuration, epochs = sequence.send(trial.rank)
+            number, epochs = sequence.send(trial.rank)
     if not done:
         raise KeyboardInterrupt
     return Search(tuple(done), parameters, bench.metric, ended)
@@ -265,56 +215,10 @@ def _sequence(levels: tuple[int, ...]) -> Generator[tuple[int, int], tuple[float
         alive = list(range(first, first + BRACKET))
         for epochs in levels:
             ranks = {}
-            for configuration in alive:
-                ranks[configuration] = yield configuration, epochs
+            for number in alive:
+                ranks[number] = yield number, epochs
             alive = sorted(sorted(alive, key=ranks.__getitem__)[: max(len(alive) // KEEP, 1)])
         first += BRACKET
-
-
-# ---------------------------------------------------------------- configurations
-
-
-def configuration(number: int, given: dict[str, Any], windows: tuple[int, ...], seed: int) -> dict[str, Any]:
-    """The parameters that are searched, as drawn for this configuration; those that are given stay.
-
-    Args:
-      number: of the configuration; 0 draws nothing.
-      given: parameters of the Forecaster.
-      windows: those that the rows have room for; the first is the usual one.
-      seed: of the search.
-    """
-    found = {name: value for name, value in Forecaster().get_params().items() if name in SPACE}
-    found["window"] = windows[0]
-    fixed = {name: value for name, value in given.items() if name in SPACE}
-    if number == 0:
-        return found | fixed
-    rng = np.random.default_rng([seed, number])
-    window = int(fixed.get("window") or rng.choice(windows))
-    segments = [n for n in (2, 3, 4, 6, 7, 8, 12, 24, 48) if 2 * n <= window]
-    way = str(rng.choice(["direct", "segment", "seq2seq", "recursive"], p=[0.4, 0.25, 0.2, 0.15]))
-    drawn = {
-        "cell": str(rng.choice(["gru", "lstm", "rnn"], p=[0.4, 0.4, 0.2])),
-        "hidden_size": int(rng.choice([8, 16, 32, 64, 128])),
-        "num_layers": int(rng.choice([1, 2, 3], p=[0.6, 0.3, 0.1])),
-        "window": window,
-        "strategy": "direct" if way == "segment" else way,
-        "segment": int(rng.choice(segments)) if way == "segment" and segments else None,
-        "likelihood": str(rng.choice(["quantiles", "gaussian", "student"])),
-        "learning_rate": float(f"{10 ** rng.uniform(-3.5, -1.8):.2g}"),
-        "dropout": float(rng.choice([0.0, 0.1, 0.2, 0.4], p=[0.4, 0.2, 0.2, 0.2])),
-        "weight_decay": float(rng.choice([0.0, 1e-4, 1e-3, 1e-2], p=[0.4, 0.2, 0.2, 0.2])),
-    }
-    found |= drawn | fixed
-    # What excludes each other: what was given stays, what was drawn gives way.
-    if found["segment"] is not None and "segment" not in fixed:
-        layers = fixed.get("num_layers", 1) > 1
-        if layers or found["strategy"] != "direct" or given.get("bidirectional") or given.get("convolution"):
-            found["segment"] = None
-    if found["segment"] is not None:
-        found |= {"num_layers": 1, "strategy": "direct"}
-    if given.get("bidirectional") and "strategy" not in fixed:
-        found["strategy"] = "direct"
-    return found
 
 
 class _Bench:
@@ -410,76 +314,6 @@ def _scale(job: Job, k: int, c: int) -> float:
     values = job.series.values[job.parts.first[k] : job.parts.train[k], c]
     known = ~np.isnan(values)
     return metrics.mase_scale(np.where(known, values, 0.0), job.season, known)
-
-
-# ---------------------------------------------------------------- the file of the trials
-
-
-def _row(trial: Trial) -> dict[str, Any]:
-    about = {name: getattr(trial, name) for name in ("trial", "configuration", "epochs")}
-    found = {name: getattr(trial, name) for name in ("error", "alone", "share", "seconds", "problem")}
-    return about | {name: trial.parameters[name] for name in SPACE} | found
-
-
-def _write(path: str | os.PathLike, done: Iterable[Trial], identity: str) -> None:
-    rows = [{**_row(trial), "search": identity} for trial in done]
-
-    def write(temporary: Path) -> None:
-        with open(temporary, "w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, rows[0], lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
-
-    storage.write_atomically(path, write)
-
-
-def _kept(path: str | os.PathLike | None, resume: bool, identity: str) -> list[dict[str, Any]]:
-    """The rows of an earlier search, as text."""
-    if path is None or not os.path.lexists(path):
-        return []
-    if not resume:
-        raise SearchError(f"{os.fspath(path)}: exists already; resume to go on from it, or name another file")
-    foreign = SearchError(f"{os.fspath(path)}: not a table of trials of a search; name another file")
-    try:
-        with open(path, encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file, strict=True))
-    except OSError as error:
-        raise SearchError(f"{os.fspath(path)}: cannot be read ({error.strerror})") from None
-    except (ValueError, csv.Error):
-        raise foreign from None
-    expected = {"trial", "configuration", "epochs", *SPACE, "error", "alone", "share", "seconds", "problem", "search"}
-    if not rows or set(rows[0]) != expected:
-        raise foreign
-    for row in rows:
-        if row["search"] != identity:
-            raise SearchError(
-                f"{os.fspath(path)}: a search over other rows or with other options; repeat the same line, or name "
-                "another file"
-            )
-    return rows
-
-
-def _replayed(row: dict[str, Any], trial: int, number: int, epochs: int, bench: _Bench, path) -> Trial:
-    """A training of an earlier search; its parameters are drawn again."""
-    try:
-        if (int(row["trial"]), int(row["configuration"]), int(row["epochs"])) != (trial, number, epochs):
-            raise ValueError("another training was expected")
-        error, alone, share = (float(row[name]) if row[name] else None for name in ("error", "alone", "share"))
-        return Trial(
-            trial,
-            number,
-            epochs,
-            bench.parameters(number),
-            error,
-            alone,
-            share,
-            float(row["seconds"]),
-            row["problem"] or "",
-        )
-    except (TypeError, ValueError):
-        raise SearchError(
-            f"{os.fspath(path)}: line {trial + 1} does not belong there; restore the file, or name another"
-        ) from None
 
 
 def _plain(given: dict[str, Any]) -> dict[str, Any]:

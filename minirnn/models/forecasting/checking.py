@@ -23,6 +23,9 @@ def check(arrays: dict[str, np.ndarray], description: dict[str, Any]) -> None:
     """A ValueError, KeyError or TypeError for a description that no model of ours has."""
     for plan in (description["plan"], *(base["plan"] for base in description["bases"])):
         _check_plan(plan)
+    for base in description["bases"]:
+        if type(base["weight"]) not in (int, float) or not 0 <= base["weight"] <= 1:
+            raise ValueError(f"bases: weight is {base['weight']!r}")
     for name, kinds in (
         ("date_column", str),
         ("title", str),
