@@ -70,13 +70,19 @@ def whole(series, tmp_path_factory):
     """An uninterrupted training in two processes."""
     out = tmp_path_factory.mktemp("whole") / "out"
     status, printed, err = run(*command(series, "--num-processes", "2", "--out", str(out)))
-    assert (status, err) == (0, "")
-    return out, json.loads(printed)  # process 0 alone prints, and nothing beside its result
+    assert status == 0
+    assert err.count("holds the times") == 1, err  # process 0 alone says what was decided, and prints
+    return out, json.loads(printed)
 
 
-def test_two_processes_get_the_weights_of_one(series, whole, tmp_path):
-    out, printed = whole
-    status, alone, _ = run(*command(series, "--devices", "1", "--out", str(tmp_path / "out")))
+def test_two_processes_get_the_weights_of_one(series, tmp_path):
+    # Few updates of a smooth loss: trainings part by rounding, and where a quantile passes its target they jump.
+    short = ("--max-epochs", "4", "--likelihood", "gaussian")
+    out = tmp_path / "two"
+    status, printed, _ = run(*command(series, *short, "--num-processes", "2", "--out", str(out)))
+    assert status == 0
+    printed = json.loads(printed)
+    status, alone, _ = run(*command(series, *short, "--devices", "1", "--out", str(tmp_path / "out")))
     assert status == 0
     ours, single = weights(out), weights(tmp_path / "out")
     assert ours.keys() == single.keys()
@@ -85,7 +91,7 @@ def test_two_processes_get_the_weights_of_one(series, whole, tmp_path):
     assert any((ours[name] != array).any() for name, array in single.items())  # they did share the batches
     assert (printed["model"]["devices"], json.loads(alone)["model"]["devices"]) == (2, 1)
     assert sorted(p.name for p in out.iterdir()) == [
-        "forecast.csv", "forecast.png", "metrics.json", "model.safetensors",
+        "forecast.csv", "forecast.png", "metrics.json", "model.safetensors", "report.html",
     ]  # fmt: skip
 
 
@@ -113,7 +119,7 @@ def test_a_killed_process_ends_the_run_with_a_clear_line_and_it_resumes_to_the_s
     assert not out.exists()
     status, printed, err = run(*line, "--resume")
     assert status == 0
-    assert err.startswith(f"went on from {path} after epoch ")
+    assert f"went on from {path} after epoch " in err
     assert json.loads(printed) == whole[1]
     for name, array in weights(whole[0]).items():
         np.testing.assert_array_equal(weights(out)[name], array)

@@ -195,9 +195,9 @@ def train(
                 "seed of the shuffles": rng.bit_generator.state,
                 "seed of the dropout": dropout_seed,
                 "windows in an epoch": most,
-                "initial weights": members,
                 "training data": training,
                 "validation data": validation,
+                "initial weights": members,  # last: they may begin with what the data say
             }
         )
     if several:

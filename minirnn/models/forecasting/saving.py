@@ -158,7 +158,7 @@ def restore(cls, arrays: dict[str, np.ndarray], description: dict[str, Any]) -> 
     model.memory_ = _memory(model.fitted_, of_memory, description.get("memory"))
     if of_memory:
         raise ValueError(f"unexpected array {sorted(of_memory)[0]}")
-    model.devices_ = int(description["devices"])
+    model.devices_ = int(description.get("devices", 1))
     model.notes_ = () if model.fitted_.calibrated else (NOT_CALIBRATED,)
     kept = description["history"]
     model.history_ = History(list(kept["loss"]), list(kept["validation"]), list(kept["best"]), str(kept["ended"]))
