@@ -88,6 +88,9 @@ class Scripted:
     def members(self, state):
         return state
 
+    def moments(self, state):
+        return None
+
 
 def run_scripted(half, members=1, **options):
     windows = (np.zeros((1, 2, 1)), np.zeros((1, 1)), np.ones((1, 1)))
