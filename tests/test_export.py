@@ -97,7 +97,8 @@ def test_the_file_forecasts_without_minirnn_what_the_model_does(name, models, tm
     load = f"import numpy as np\nglobals().update(np.load({data!r}))"
     script = RUN.format(loading=load + "\n" + "\n".join(lines).replace("forecast.zip", path), result=result)
     subprocess.run([sys.executable, "-c", script], check=True, cwd="/")
-    found = np.load(result)
+    with np.load(result) as file:
+        found = dict(file)
     expected = model.predict()
     assert set(found) == {"mean", "lower_80", "upper_80", "lower_95", "upper_95"}
     for column in found:
