@@ -12,9 +12,10 @@ import pytest
 from commands import daily, run, sine, without_slow_forecasts, written
 
 import minirnn
+from minirnn.data import prepare
 from minirnn.models import searching
 from minirnn.models.configurations import SPACE, configuration
-from minirnn.models.forecasting import fitting
+from minirnn.models.forecasting import fitting, jobs
 from minirnn.models.trials import SearchError
 
 SMALL = {"backend": "readable", "reference": "last", "transform": "none", "season": 7, "ensemble": 1, "max_epochs": 9}
@@ -71,7 +72,7 @@ def test_going_on_longer_is_as_if_it_had_not_stopped(found):
     """The error of a training in three pieces is that of one in a single piece, through the Forecaster itself."""
     last = found.trials[13]
     model = minirnn.Forecaster(**GIVEN | last.parameters)
-    job, _ = model._job(model._table(frame(), None, None, None, None, None))
+    _, job, _ = jobs.make(model.get_params(), prepare(frame()))
     fitted, _, choices = fitting.fit(job)
     assert searching._error(job, fitted, choices) == last.error
 
@@ -81,8 +82,7 @@ def test_the_error_is_the_mean_absolute_error_on_the_validation_rows(strategy):
     """Judged by hand: bases fitted on the training rows, and the forecast at every origin."""
     rows = frame()
     model = minirnn.Forecaster(**GIVEN, strategy=strategy)
-    table = model._table(rows, None, None, None, None, None)
-    job, _ = model._job(table)
+    _, job, _ = jobs.make(model.get_params(), prepare(rows))
     fitted, _, choices = fitting.fit(job)
     alone = dataclasses.replace(fitted, bases=bases_of(job, fitted, choices))
     y, errors = rows["y"].to_numpy(), []

@@ -10,13 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minirnn._version import __version__
-from minirnn.data import calendar
-from minirnn.data.imputing import Imputer
-from minirnn.data.outliers import Outliers
-from minirnn.data.season import guess_season
-from minirnn.data.words import DataError, listed
-from minirnn.models.forecasting import fitting, frames, parts, saving, series, settings, stateful, statics, updating
-from minirnn.models.forecasting.fitting import Job
+from minirnn.data.words import listed
+from minirnn.models.forecasting import fitting, frames, incoming, jobs, saving, stateful, statics, updating
+from minirnn.models.forecasting.series import of_table
 from minirnn.models.forecasting.settings import ParameterError
 
 if TYPE_CHECKING:
@@ -217,42 +213,37 @@ class Forecaster:
           ParameterError: a parameter is out of range.
           CheckpointError: the checkpoint cannot be used; the message says why.
         """
+        roles = {"target": target, "past": past, "future": future, "static": static, "series": series}
+        settings = self.get_params() | ({} if valid is None else {"validation_fraction": valid})
         before = dict(self.__dict__)
         try:
-            if valid is not None:
-                self.validation_fraction = valid
-            table = self._table(frame, target, past, future, static, series)
-            return self._fit(table, None, checkpoint, resume, devices, optimizer)
+            return self._fit(settings, incoming.to_fit(frame, roles), None, checkpoint, resume, devices, optimizer)
         except BaseException:
             self.__dict__ = before  # a model that was fitted stays what it was, not the weights of one fit with the
             raise  # scales of another
 
-    @staticmethod
-    def _table(frame, target, past, future, static, series) -> Table:
-        from minirnn.data import Table, prepare
-
-        if not isinstance(frame, Table):
-            return prepare(frame, target, past=past, future=future, static=static, series=series)
-        wanted = (target,) if isinstance(target, str) else tuple(target or frame.roles.target)
-        if wanted != frame.roles.target:
-            raise ParameterError(
-                f"the table was read for the target {listed(frame.roles.target)}; read it again for {listed(wanted)}"
-            )
-        return frame
-
-    def _fit(self, table: Table, start, checkpoint, resume, devices, optimizer) -> Forecaster:
-        """Fits on the rows before the time ``start``, or before the test part."""
+    def _fit(
+        self,
+        settings: dict[str, Any],
+        table: Table,
+        start=None,
+        checkpoint=None,
+        resume=False,
+        devices=None,
+        optimizer=None,
+    ) -> Forecaster:
+        """Fits with these parameters on the rows before the time ``start``, or before the test part."""
         from minirnn.models.checkpoint import Checkpoint
 
-        table, left_out = self._usable(table, start)
-        job, notes = self._job(table, start)
+        table, job, notes = jobs.make(settings, table, start)
         self.table_, self.parts_ = table, job.parts
         self.horizon_, self.window_, self.season_ = job.horizon, job.window, job.season
         self.roles_, self.columns_ = table.roles, table.columns
         self.frequency_, self.units_, self.title_ = table.frequency, dict(table.units), table.title
         self.date_column_, self.series_column_ = table.date_column, table.series_column
-        self.fitted_params_ = self.get_params()
-        mesh = self._mesh(job, devices)
+        self.static_columns_ = job.static_columns
+        self.fitted_params_ = settings
+        mesh = jobs.mesh(settings, table, devices)
         self.fitted_, self.history_, self.choices_ = fitting.fit(
             job,
             mesh=mesh,
@@ -263,7 +254,7 @@ class Forecaster:
         )
         self.plan_ = self.choices_[0].plan
         # What predict() starts from, in this process and after loading.
-        rows = series.of_table(table, job.horizon)  # as they came, not as they may have been clipped
+        rows = of_table(table, job.horizon)  # as they came, not as they may have been clipped
         self.recent_ = frames.recent(rows, self.reach_, job.horizon, job.imputer)
         self.fitted_ = stateful.carried_to(self.fitted_, rows, self.recent_)
         first, stop = job.parts.of("train")
@@ -272,10 +263,9 @@ class Forecaster:
         self.devices_ = 1 if mesh is None else mesh.size
         short = self.recent_.known < self.least_
         if short.any():
-            left_out += (
-                f"{frames.some_names(self.fitted_.names, short)} cannot be forecast: fewer than {self.least_} rows.",
-            )
-        self.notes_ = (*left_out, *notes, *self.history_.notes)
+            names = frames.some_names(self.fitted_.names, short)
+            notes += (f"{names} cannot be forecast: fewer than {self.least_} rows.",)
+        self.notes_ = (*notes, *self.history_.notes)
         return self
 
     @property
@@ -291,63 +281,6 @@ class Forecaster:
         """Rows without which there is no forecast."""
         return max(base.encoder.reference.least for base in self.fitted_.bases)
 
-    def _usable(self, table: Table, start) -> tuple[Table, tuple[str, ...]]:
-        """The table without the series that have too few training rows to be scaled by, and a sentence about them."""
-        settings.check(self.get_params())
-        notes: tuple[str, ...] = ()
-        while True:
-            window, _, found, _ = self._sizes(table, start)
-            enough = found.train - found.first >= window
-            if enough.all():
-                return table, notes
-            if not enough.any():
-                raise DataError(
-                    f"none of the {table.series} series has {window} rows for training; "
-                    "give more rows, or a smaller window"
-                )
-            names = frames.some_names(table.names, ~enough)
-            notes += (f"{names} left out: fewer than {window} rows before the validation part.",)
-            table = frames.some_series(table, enough)
-
-    def _job(self, table: Table, start=None) -> tuple[Job, tuple[str, ...]]:
-        """What is to be fitted on this table; with sentences about what was decided."""
-        window, horizon, job_parts, notes = self._sizes(table, start)
-        rows = series.of_table(table, horizon)
-        stop = job_parts.train
-        C = len(table.roles.target)
-        self._check_logarithm(rows, job_parts, table)
-        season = self.season
-        if season is None:
-            longest = max(range(table.series), key=lambda k: stop[k] - job_parts.first[k])
-            training = rows.values[job_parts.first[longest] : stop[longest], 0]
-            season = guess_season(training, table.frequency)
-        outliers = Outliers.fit(rows.values, rows.bounds, stop, season)
-        if self.clip_outliers:
-            rows = dataclasses.replace(rows, values=outliers.clip(rows.values, rows.bounds))
-        notes += tuple(outliers.notes(table, self.clip_outliers))
-        method = None if self.impute == "auto" else self.impute
-        imputer = Imputer.fit(rows.values, rows.bounds, stop, season, method)
-        notes += tuple(imputer.notes(table))
-        self.static_columns_ = statics.fit(table.statics)
-        ahead = tuple(table.columns.index(name) for name in table.roles.future)
-        job = Job(
-            rows,
-            job_parts,
-            {name: _plain(value) for name, value in self.get_params().items()},
-            window,
-            horizon,
-            season,
-            C,
-            ahead,
-            table.frequency,
-            imputer,
-            statics.encode(self.static_columns_, table.statics),
-            table.names,
-            outliers if self.clip_outliers else None,
-        )
-        self._check_observed(job, table)
-        return job, notes
-
     def batch_shape(self, table: Table) -> tuple[int, int, int, int]:
         """What one batch of the training will be: windows, time steps, inputs and hidden units (B, T, D, H).
 
@@ -355,83 +288,7 @@ class Forecaster:
           DataError: the series cannot be used; the message says what to do.
           ParameterError: a parameter is out of range.
         """
-        settings.check(self.get_params())
-        window, horizon, job_parts, _ = self._sizes(table)
-        windows = int(np.maximum(job_parts.train - job_parts.first - window - horizon + 1, 0).sum())
-        features = len(calendar.calendar_features(np.empty(0, "datetime64[us]"), table.frequency).names)
-        steps = window if self.segment is None else -(-window // self.segment)
-        return min(self.batch_size, max(windows, 1)), steps, len(table.columns) + features, self.hidden_size
-
-    def _mesh(self, job: Job, count: int | None):
-        """The devices that train, None for one."""
-        if self.backend == "readable":
-            if count not in (None, 1):
-                raise ParameterError(f"devices is {count}; the NumPy half computes on one processor")
-            return None
-        from minirnn.fast import devices
-
-        if count is None:
-            count = devices.default_count(self.batch_shape(self.table_))
-        return devices.mesh(count)
-
-    def _sizes(self, table: Table, start=None):
-        """Window, horizon, parts and notes; what the user did not choose shrinks where the rows are too few for it."""
-        horizon = self.horizon or calendar.default_horizon(table.frequency)
-        window = self.window or calendar.default_window(table.frequency, horizon)
-        first = (window, horizon)
-        while True:
-            rows = series.of_table(table, horizon)
-            try:
-                if start is None:
-                    found = parts.split(
-                        rows, table.frequency, window, horizon, self.validation_fraction, self.test_fraction
-                    )
-                else:
-                    share = self.validation_fraction / (1 - self.test_fraction)
-                    found = parts.until(rows, start, share, window, horizon)
-            except DataError:
-                if self.window is None and window > max(horizon, 2):
-                    window = max(horizon, window // 2, 2)
-                elif self.horizon is None and horizon > 1:
-                    horizon //= 2
-                else:
-                    raise
-                continue
-            if (window, horizon) == first:
-                return window, horizon, found, ()
-            note = (
-                f"{int(np.diff(table.bounds).max())} rows are too few for window {first[0]} and horizon {first[1]}: "
-                f"took window {window} and horizon {horizon}."
-            )
-            return window, horizon, found, (note,)
-
-    def _check_logarithm(self, rows: series.Series, job_parts: parts.Parts, table: Table) -> None:
-        """Refuses logarithms of what has none, in the rows that are learned from."""
-        if self.transform != "log":
-            return
-        learned = np.arange(len(rows.values)) < np.repeat(job_parts.validation, np.diff(rows.bounds))
-        bad = np.argwhere(learned[:, None] & (rows.values[:, : len(table.roles.target)] <= 0))
-        if len(bad):
-            row, c = bad[0]
-            raise ParameterError(
-                f"transform='log' needs targets above 0; {table.roles.target[c]!r} is {rows.values[row, c]:g} on "
-                f"{frames.time_of(rows, row)}: take 'auto' or 'none'"
-            )
-
-    def _check_observed(self, job: Job, table: Table) -> None:
-        """Refuses a part most of whose target values had to be filled: it could neither teach nor judge."""
-        known = ~np.isnan(job.series.values[:, : job.targets])
-        for name in ("train", "validation", "test"):
-            start, stop = job.parts.of(name)
-            inside = np.concatenate([np.arange(a, b) for a, b in zip(start, stop)] or [np.empty(0, int)])
-            for c, target in enumerate(table.roles.target):
-                seen = int(known[inside, c].sum())
-                if len(inside) and 2 * seen < len(inside):
-                    begin, end = (frames.time_of(job.series, row) for row in (inside[0], inside[-1]))
-                    raise DataError(
-                        f"the {name} part ({begin} to {end}) holds only {seen} of {len(inside)} values of {target!r}; "
-                        "give rows with more values there, or other fractions"
-                    )
+        return jobs.batch_shape(self.get_params(), table)
 
     # ------------------------------------------------------------ forecasting
 
@@ -462,57 +319,14 @@ class Forecaster:
             if not enough.all():
                 rows, names = rows.some(enough), tuple(name for name, kept in zip(names, enough) if kept)
         else:
-            table = self._same_columns(frame)
-            rows, names = series.of_table(table, self.horizon_, self.fitted_.names), table.names
+            table = incoming.to_forecast(self, frame)
+            rows, names = of_table(table, self.horizon_, self.fitted_.names), table.names
             statics_ = statics.encode(self.static_columns_, table.statics) if self.static_columns_ else None
         prepared = self.fitted_.prepare(rows, statics_)
         means, quantiles = self.fitted_.forecast(rows, rows.last, levels, self.backend, prepared)
         return frames.forecast_frame(
             means.mean(axis=0), quantiles, levels, rows, names, self.roles_.target, self.horizon_, self.date_column_
         )
-
-    def _same_columns(self, frame) -> Table:
-        table = self._like_trained(frame)
-        least = max(base.encoder.reference.least for base in self.fitted_.bases)
-        known = table.last_known - table.bounds[:-1] + 1
-        if (known < least).any():
-            k = int(np.argmax(known < least))
-            of = f" of the series {table.names[k]!r}" if table.series > 1 else ""
-            raise ParameterError(f"{known[k]} rows{of} given; the model reads windows of {least}")
-        return table
-
-    def _like_trained(self, frame) -> Table:
-        """Rows with the columns and the frequency of the training."""
-        from minirnn.data import Table, prepare
-
-        if isinstance(frame, Table):
-            table = frame
-        else:
-            roles = self.roles_
-            missing = [name for name in self.columns_ if name not in frames.names_of(frame)]
-            if missing and not isinstance(frame, np.ndarray):
-                raise ParameterError(
-                    f"the model was trained with the column {missing[0]!r}, which is missing from the rows given"
-                )
-            table = prepare(
-                frame,
-                list(roles.target),
-                past=list(roles.past),
-                future=list(roles.future),
-                static=list(roles.static),
-                series=self.series_column_,
-                frequency=self.frequency_,
-            )
-        missing = [name for name in self.columns_ if name not in table.columns]
-        if missing:
-            raise ParameterError(
-                f"the model was trained with the column {missing[0]!r}, which is missing from the rows given"
-            )
-        if table.frequency != self.frequency_:
-            raise ParameterError(
-                f"the rows given have frequency {table.frequency}; the model was trained on {self.frequency_}"
-            )
-        return frames.in_order(table, self.columns_)
 
     def update(
         self,
@@ -546,7 +360,7 @@ class Forecaster:
         self._fitted()
         done = updating.update(
             self,
-            self._like_trained(frame),
+            incoming.to_update(self, frame),
             epochs=epochs,
             learning_rate=learning_rate,
             replay=replay,
@@ -733,7 +547,7 @@ class Forecaster:
     def _about(self) -> dict[str, Any]:
         """What made this model, for reports."""
         return {
-            **{name: _plain(value) for name, value in self.fitted_params_.items() if name != "progress"},
+            **{name: jobs.plain(value) for name, value in self.fitted_params_.items() if name != "progress"},
             "window": self.window_,
             "horizon": self.horizon_,
             "season": self.season_,
@@ -745,8 +559,3 @@ class Forecaster:
             "devices": self.devices_,
             "version": __version__,
         }
-
-
-def _plain(value):
-    """A NumPy scalar as the Python number that JSON can hold."""
-    return value.item() if isinstance(value, np.generic) else value

@@ -31,10 +31,10 @@ from minirnn.models import metrics
 from minirnn.models.checkpoint import Checkpoint
 from minirnn.models.configurations import configuration
 from minirnn.models.forecaster import Forecaster, ParameterError
-from minirnn.models.forecasting import fitting, settings
+from minirnn.models.forecasting import fitting, incoming, jobs, settings
 from minirnn.models.forecasting.choosing import Choice
 from minirnn.models.forecasting.fitted import Fitted
-from minirnn.models.forecasting.fitting import Job
+from minirnn.models.forecasting.jobs import Job
 from minirnn.models.training import TrainingError
 from minirnn.models.trials import SearchError, Trial, replayed, row_of
 from minirnn.models.trials import kept as read_trials
@@ -168,7 +168,9 @@ def search(
     started = time.monotonic()
     base = Forecaster().set_params(**parameters)
     settings.check(base.get_params())
-    table = base._table(frame, target, past, future, static, series)
+    table = incoming.to_fit(
+        frame, {"target": target, "past": past, "future": future, "static": static, "series": series}
+    )
     bench = _Bench(base, parameters, table)
     kept = read_trials(out, resume, bench.identity)
     done: list[Trial] = []
@@ -226,7 +228,7 @@ class _Bench:
 
     def __init__(self, base: Forecaster, given: dict[str, Any], table: Table):
         self.base, self.given, self.table = base, given, table
-        usual, horizon, _, _ = base._sizes(table)
+        usual, horizon, _, _ = jobs.sizes(base.get_params(), table)
         self.windows = self._windows(usual, horizon)
         self.metric = "MAE" if len(table.roles.target) == table.series == 1 else "MASE"
         self.identity = self._identity()
@@ -238,10 +240,9 @@ class _Bench:
         found = [usual]
         rows = int((np.diff(self.table.bounds)).max() * (1 - self.base.validation_fraction - self.base.test_fraction))
         for window in (usual // 2, usual * 3 // 2, usual * 2, usual * 3):
-            asked = Forecaster().set_params(**self.base.get_params() | {"window": window, "horizon": horizon})
             try:
                 if 2 <= window <= rows // 2 and window not in found:
-                    asked._sizes(self.table)
+                    jobs.sizes(self.base.get_params() | {"window": window, "horizon": horizon}, self.table)
                     found.append(window)
             except DataError:
                 continue
@@ -269,11 +270,12 @@ class _Bench:
         error = alone = share = None
         problem = ""
         try:
-            job, _ = model._job(self.table)
+            table, job, _ = jobs.make(model.get_params(), self.table)
             alike = (job.window, parameters["strategy"] == "recursive")
             kept = Checkpoint(folder / f"{number}.safetensors", every_epochs=10**9)
+            mesh = jobs.mesh(model.get_params(), table, None)
             fitted, history, choices = fitting.fit(
-                job, choices=self.choices.get(alike), mesh=self._mesh(model, job), checkpoint=kept, resume=True
+                job, choices=self.choices.get(alike), mesh=mesh, checkpoint=kept, resume=True
             )
             self.choices[alike] = choices
             if history.ended == "interrupted":
@@ -285,10 +287,6 @@ class _Bench:
                 raise
             problem = " ".join(str(failure).split())
         return Trial(trial, number, epochs, parameters, error, alone, share, time.monotonic() - started, problem)
-
-    def _mesh(self, model: Forecaster, job: Job):
-        model.table_ = self.table
-        return model._mesh(job, None)
 
 
 def _error(job: Job, fitted: Fitted, choices: tuple[Choice, ...]) -> float:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ from minirnn.data.imputing import Imputer
 from minirnn.data.scaling import Scaler
 from minirnn.models.forecasting.encoder import Encoder, Plan, Prepared
 from minirnn.models.forecasting.series import Series
+from minirnn.models.forecasting.settings import ParameterError
 from minirnn.models.linear import Ridge
 
 CUTS = (0.5, 2 / 3, 5 / 6, 1.0)
@@ -89,15 +91,28 @@ class Setting:
         )
 
 
-def choose(setting: Setting, fixed: dict[str, Any] | None = None) -> tuple[Choice, ...]:
+REFERENCES: dict[str, Callable[[Plan], bool]] = {
+    "auto": lambda plan: True,
+    "last": lambda plan: plan.season == 1 and not any(plan.harmonics) and plan.alpha == 1.0,
+    "smoothing": lambda plan: plan.season == 1 and not any(plan.harmonics),
+    "season": lambda plan: plan.season > 1,
+    "calendar": lambda plan: any(plan.harmonics),
+}
+
+
+def choose(setting: Setting, reference: str = "auto", transform: str = "auto") -> tuple[Choice, ...]:
     """The plans whose mean errs least, the heaviest first; their weights sum to one.
 
     Args:
       setting: the rows; those at and after ``stop[k]`` of each series are not read.
-      fixed: fields of the plan that are given.
+      reference: which plans are looked at.
+      transform: ``"log"`` or ``"none"``; ``"auto"`` leaves the choice.
+
+    Raises:
+      ParameterError: the rows allow no such plan.
     """
     setting = _smaller(setting)
-    plans = candidates(setting, {} if fixed is None else fixed)
+    plans = candidates(setting, reference, transform)
     folds = _folds(setting, plans)
     trials = [_judge(setting, plan, folds) for plan in plans]
     found = min((trial.choice for trial in trials), key=lambda choice: choice.error)
@@ -131,7 +146,7 @@ def _folds(setting: Setting, plans: list[Plan]) -> list[tuple[np.ndarray, np.nda
     return suit if len(suit) > 1 else folds
 
 
-def candidates(setting: Setting, fixed: dict[str, Any]) -> list[Plan]:
+def candidates(setting: Setting, reference: str = "auto", transform: str = "auto") -> list[Plan]:
     """Every combination of a few values of each field: at most some dozens, which do as well as a finer grid."""
     logs = (False, True) if _positive(setting) else (False,)
     others = (False, True) if len(setting.imputer.methods) > 1 else (False,)
@@ -143,7 +158,25 @@ def candidates(setting: Setting, fixed: dict[str, Any]) -> list[Plan]:
         for revert in (False, True)
         for read in others
     ]
-    return list(dict.fromkeys(dataclasses.replace(plan, **fixed) for plan in plans))
+    found = [
+        plan for plan in plans if REFERENCES[reference](plan) and transform in ("auto", "log" if plan.log else "none")
+    ]
+    if not found:
+        raise ParameterError(
+            {
+                "season": f"reference='season' needs a season of 2 to {_longest_season(setting)} rows, and "
+                f"{'none was found' if setting.season == 1 else f'got one of {setting.season}'}: give season, more "
+                "rows, or another reference",
+                "calendar": "reference='calendar' needs dates, and rows of two years, weeks or days, whose cycle they "
+                "then follow: give more rows, or another reference",
+            }[reference]
+        )
+    return found
+
+
+def _longest_season(setting: Setting) -> int:
+    """Rows of the longest season that the rows allow."""
+    return min(LONGEST_SEASON, int(np.median(setting.stop - setting.series.bounds[:-1])) // 3)
 
 
 def _positive(setting: Setting) -> bool:
@@ -157,7 +190,7 @@ def _seasons(setting: Setting) -> list[dict[str, Any]]:
     """No season; seasons that move, of the length that was found; fixed ones of the calendar."""
     found: list[dict[str, Any]] = [{"season": 1, "harmonics": ()}]
     rows = int(np.median(setting.stop - setting.series.bounds[:-1]))
-    if 1 < setting.season <= min(LONGEST_SEASON, rows // 3):
+    if 1 < setting.season <= _longest_season(setting):
         found += [{"season": setting.season, "harmonics": (), "gamma": gamma} for gamma in GAMMAS]
     cycles = calendar.cycles(setting.frequency)
     days = rows * calendar.step_days(setting.frequency)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from minirnn.data.words import listed
-from minirnn.models.forecasting import attributions, gates, importance, neighbours, program, statics
+from minirnn.models.forecasting import attributions, gates, importance, incoming, neighbours, program, statics
 from minirnn.models.forecasting.attributions import Attribution
 from minirnn.models.forecasting.explanation import Explanation
 from minirnn.models.forecasting.fitted import base_forecast
@@ -146,7 +146,7 @@ def _rows(model: Forecaster, frame, name: str | None) -> Rows:
             recent, k, None, samples, k, None, _of(samples, judged, k), f"the {part} rows", past, "the training rows",
             fitted.names,
         )  # fmt: skip
-    table = model._same_columns(frame)
+    table = incoming.to_forecast(model, frame)
     k = _number(name, table.names, "series")
     given = of_table(table, N, fitted.names)
     encoded = statics.encode(model.static_columns_, table.statics) if model.static_columns_ else None

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from minirnn.data.imputing import Imputer
-from minirnn.data.outliers import Outliers
 from minirnn.data.windows import Windows
 from minirnn.models.forecasting import choosing, intervals, stateful
-from minirnn.models.forecasting.choosing import Choice, Setting
-from minirnn.models.forecasting.encoder import Encoder
+from minirnn.models.forecasting.choosing import Choice
 from minirnn.models.forecasting.fitted import Base, Fitted, Rows, base_forecast
 from minirnn.models.forecasting.intervals import Calibration
-from minirnn.models.forecasting.parts import Parts
-from minirnn.models.forecasting.series import Series
+from minirnn.models.forecasting.jobs import Job
 from minirnn.models.linear import Ridge
 from minirnn.models.training import History, train
 from minirnn.params import (
@@ -44,85 +39,9 @@ CAUTION = 2.0  # standard errors by which the network's gain has to exceed none
 MOST_RECURSIVE = 500  # validation windows from which forecasts are fed back
 
 
-@dataclass(frozen=True)
-class Job:
-    """What is to be fitted.
-
-    Args:
-      series: the rows.
-      parts: which of them train, validate, test.
-      settings: the parameters of the Forecaster.
-      window: W.
-      horizon: N.
-      season: rows of the season.
-      targets: C.
-      ahead: numbers of the columns that are known ahead.
-      frequency: pandas alias, or None.
-      imputer: of the columns.
-      statics: (series, Q).
-      names: of the series.
-      outliers: the limits that the rows were clipped to; None where they are as they came.
-    """
-
-    series: Series
-    parts: Parts
-    settings: dict[str, Any]
-    window: int
-    horizon: int
-    season: int
-    targets: int
-    ahead: tuple[int, ...]
-    frequency: str | None
-    imputer: Imputer
-    statics: np.ndarray
-    names: tuple[str, ...]
-    outliers: Outliers | None = None
-
-    def setting(self, stop: np.ndarray) -> Setting:
-        """What the choice of a reference may see: the rows before ``stop``."""
-        return Setting(
-            self.series,
-            stop,
-            self.window,
-            self.horizon,
-            self.targets,
-            self.ahead,
-            self.frequency,
-            self.imputer,
-            self.season,
-        )
-
-    def encoder(self, plan, stop: np.ndarray) -> Encoder:
-        """The encoder of a plan, fitted on the rows before ``stop``."""
-        return Encoder.fit(
-            plan,
-            self.series,
-            stop,
-            window=self.window,
-            horizon=self.horizon,
-            targets=self.targets,
-            ahead=self.ahead,
-            frequency=self.frequency,
-            imputer=self.imputer,
-            statics=self.statics,
-        )
-
-
-FIXED: dict[str, dict[str, Any]] = {
-    "auto": {},
-    "last": {"season": 1, "harmonics": (), "alpha": 1.0},
-    "smoothing": {"season": 1, "harmonics": ()},
-    "season": {"harmonics": ()},
-    "calendar": {"season": 1},
-}
-
-
 def chosen(job: Job) -> tuple[Choice, ...]:
     """The plans: chosen on training and validation rows, where the settings leave a choice."""
-    fixed = dict(FIXED[job.settings["reference"]])
-    if job.settings["transform"] != "auto":
-        fixed["log"] = job.settings["transform"] == "log"
-    return choosing.choose(job.setting(job.parts.validation), fixed)
+    return choosing.choose(job.setting(job.parts.validation), job.settings["reference"], job.settings["transform"])
 
 
 def describe(settings: dict[str, Any], horizon: int, targets: int) -> Forecast:

@@ -10,10 +10,11 @@ import numpy as np
 from minirnn.models import baselines, metrics
 from minirnn.models.backtest import Backtest
 from minirnn.models.context import Context
-from minirnn.models.forecasting import frames, intervals
+from minirnn.models.forecasting import frames, incoming, intervals
 from minirnn.models.forecasting.fitted import Rows
 from minirnn.models.forecasting.parts import Parts
 from minirnn.models.forecasting.series import Series, of_table
+from minirnn.models.forecasting.settings import ParameterError
 from minirnn.params import QUANTILES
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ MOST_ROLLING = 20_000  # origins; intervals of more of them are calibrated on th
 
 def rolling(model: Forecaster, frame, roles: dict[str, Any], start, stride: int, refit: bool) -> Backtest:
     """What :meth:`Forecaster.backtest` does."""
-    from minirnn.models.forecaster import Forecaster, ParameterError
+    from minirnn.models.forecaster import Forecaster
 
     if isinstance(stride, bool) or not isinstance(stride, int | np.integer) or stride < 1:
         raise ParameterError(f"stride must be a whole number of at least 1, got {stride!r}")
@@ -34,12 +35,12 @@ def rolling(model: Forecaster, frame, roles: dict[str, Any], start, stride: int,
             raise ParameterError("there are no rows to judge: pass a frame, or fit the model first")
         table = model.table_
     else:
-        table = model._table(frame, **roles)
+        table = incoming.to_fit(frame, roles)
     if start is None and frame is None:
         judged = model
     else:
         judged = Forecaster(**model.get_params())
-        judged._fit(table, start, None, False, None, None)
+        judged._fit(judged.get_params(), table, start)
         if not hasattr(model, "fitted_"):
             model.__dict__.update(judged.__dict__)
     if not judged.parts_.rows("test"):
@@ -58,8 +59,6 @@ def origins_of(model: Forecaster, series: Series, parts: Parts, stride: int) -> 
 
 def backtest(model: Forecaster, parts: Parts, stride: int = 1, refit: bool = False) -> Backtest:
     """The test part of a fitted model."""
-    from minirnn.models.forecaster import ParameterError
-
     table, N, C = model.table_, model.horizon_, len(model.roles_.target)
     series = of_table(table, N)
     origins = origins_of(model, series, parts, stride)
@@ -185,7 +184,7 @@ def _refitted(model: Forecaster, series: Series, origins: np.ndarray):
             window=model.window_, horizon=model.horizon_, progress=False
         )
         after = series.times[origins[now[0]] + 1]
-        fresh._fit(model.table_, after, None, False, None, None)
+        fresh._fit(fresh.get_params(), model.table_, after)
         if fresh.history_.ended == "interrupted":  # the next origin's training would begin all the same
             raise KeyboardInterrupt
         found, ends = fresh.fitted_.forecast(series, origins[now], LEVELS, model.backend)
