@@ -13,7 +13,7 @@ from minirnn.models.forecasting.encoder import Encoder, Plan
 # Fitted on training rows alone: scales, fillings, and each encoder's usual, spread and level of its windows.
 ENCODING = ("scaler.", "imputer.", "floor", "statics", "encoder.")
 # Fitted before the test rows: everything but the rows that a forecast starts from.
-LEARNED = (*ENCODING, "bases.", "members.", "scale", "calibration.")
+LEARNED = (*ENCODING, "bases.", "members.", "scale", "calibration.scores")
 ROLES = {"target": "y", "past": ["temperature"], "future": ["plan"]}
 SHOPS = {"target": "y", "past": ["temperature"], "future": ["plan"], "static": ["area", "kind"], "series": "shop"}
 AUTO = {"reference": "auto", "transform": "auto"}

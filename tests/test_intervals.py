@@ -27,7 +27,7 @@ def test_intervals_cover_as_stated_whatever_the_shape_of_the_errors(rng):
         errors = rng.exponential(2.0, (200 + 300, 2, 1)) - 1.0
         values = np.broadcast_to(0.1 * normal_scores(QUANTILES), (*errors.shape, len(QUANTILES)))
         scores = score(errors, values, QUANTILES)
-        calibration = Calibration(scores[:200])
+        calibration = Calibration.of(scores[:200])
         ends = calibration.intervals(values[200:], QUANTILES, (0.8, 0.95))
         for level, hits in covered.items():
             low, high = ends[round((1 - level) / 2, 10)], ends[round((1 + level) / 2, 10)]
@@ -38,7 +38,7 @@ def test_intervals_cover_as_stated_whatever_the_shape_of_the_errors(rng):
 
 @pytest.mark.parametrize("count", [0, 3, ENOUGH - 1, ENOUGH, 200])
 def test_wider_levels_hold_narrower_ones_however_few_scores_there_are(count, rng):
-    calibration = Calibration(rng.standard_normal((count, 4, 2)))
+    calibration = Calibration.of(rng.standard_normal((count, 4, 2)))
     levels = (0.01, 0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975, 0.99)
     found = np.stack([calibration.quantile(level) for level in levels])
     assert (np.diff(found, axis=0) >= 0).all()
@@ -46,7 +46,7 @@ def test_wider_levels_hold_narrower_ones_however_few_scores_there_are(count, rng
 
 
 def test_a_backtest_uses_the_errors_that_had_come_by_then_and_no_others(rng):
-    calibration = Calibration(rng.standard_normal((60, 3, 1)))
+    calibration = Calibration.of(rng.standard_normal((60, 3, 1)))
     scores = 5 * rng.standard_normal((80, 3, 1))
     when = np.arange(80)
     before = calibration.rolling(scores, when, (0.8,))

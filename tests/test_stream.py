@@ -80,6 +80,8 @@ def batch(model, values, levels):
         {"segment": 4},
         {"strategy": "seq2seq"},
         {"bidirectional": True, "convolution": 3},
+        {"clip_outliers": True, "impute": "linear"},
+        {"strategy": "recursive", "impute": "seasonal"},
     ],
     ids=str,
 )
@@ -339,11 +341,3 @@ def test_explaining_and_exporting_need_windows(monkeypatch):
         model.explain()
     with pytest.raises(ValueError, match="cannot be exported"):
         model.export("nothing")
-
-
-@pytest.mark.parametrize("parameters", [{"clip_outliers": True}, {"strategy": "recursive"}], ids=str)
-def test_what_cannot_be_streamed(monkeypatch, parameters):
-    monkeypatch.setattr(fitting, "chosen", lambda job: PLANS[1:2])
-    model = minirnn.Forecaster(**QUICK | parameters).fit(generated(300), "y")
-    with pytest.raises(ValueError, match=r"a model with (clip_outliers=True|strategy='recursive')"):
-        model.stream()

@@ -80,7 +80,7 @@ def test_what_does_not_help_is_rolled_back(trained):
     assert any("rolled back" in note for note in done.notes)
     # The rows and the errors are taken in all the same.
     assert model.predict().index[0] == frame.index[500]
-    assert len(model.fitted_.calibration.scores) > len(before.fitted_.calibration.scores)
+    assert len(model.fitted_.calibration.every) > len(before.fitted_.calibration.every)
 
 
 def test_the_optimiser_goes_on_where_it_was(trained):

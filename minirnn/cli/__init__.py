@@ -7,11 +7,13 @@ was lost, 2 a bad input or option (one line on standard error), 130 interrupted.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
 from minirnn._version import __version__
@@ -98,9 +100,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
+@contextlib.contextmanager
+def _noted_warnings() -> Iterator[None]:
+    """Warnings about the rows are notes like others, and not lines of a program."""
+    from minirnn.data.words import DataWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", DataWarning)
+        usual = warnings.showwarning
+
+        def show(message, category, *where, **more) -> None:
+            if issubclass(category, DataWarning):
+                note(f"note: {message}")
+            else:
+                usual(message, category, *where, **more)
+
+        warnings.showwarning = show
+        yield
+
+
 def _run(chosen: argparse.Namespace) -> int:
     try:
-        status: int = chosen.run(chosen)
+        with _noted_warnings():
+            status: int = chosen.run(chosen)
         sys.stdout.flush()
         return status
     except LostProcessError as error:

@@ -166,10 +166,13 @@ def _plan(path: str, model, lines) -> list[Any]:
 
 def _parts(levels) -> list[tuple[str, float | None]]:
     """The figures of each step ahead: their name, and which quantile; None is the mean."""
+    from minirnn.models.forecasting.frames import percent
+    from minirnn.models.forecasting.intervals import ends
+
     parts: list[tuple[str, float | None]] = [("mean", None)]
     for level in levels:
-        name = f"{100 * level:.10g}"
-        parts += [(f"lower_{name}", round((1 - level) / 2, 10)), (f"upper_{name}", round((1 + level) / 2, 10))]
+        lower, upper = ends(level)
+        parts += [(f"lower_{percent(level)}", lower), (f"upper_{percent(level)}", upper)]
     return parts
 
 

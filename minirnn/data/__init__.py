@@ -8,9 +8,9 @@ if TYPE_CHECKING:
     from minirnn.data.preparing import prepare
     from minirnn.data.reading import read, read_csv
     from minirnn.data.table import Roles, Table
-    from minirnn.data.words import DataError
+    from minirnn.data.words import DataError, DataWarning
 
-__all__ = ["NAMES", "DataError", "Roles", "Table", "load", "prepare", "read", "read_csv"]
+__all__ = ["NAMES", "DataError", "DataWarning", "Roles", "Table", "load", "prepare", "read", "read_csv"]
 
 _FILES = {
     "NAMES": "embedded",
@@ -21,6 +21,7 @@ _FILES = {
     "Roles": "table",
     "Table": "table",
     "DataError": "words",
+    "DataWarning": "words",
 }
 
 

@@ -13,6 +13,10 @@ Place = Callable[[int], str]
 """Where a row came from, in words: "line 7" of a file, or "row 5 (2012-01-06)" of a frame."""
 
 
+class DataWarning(UserWarning):
+    """Rows that can be used, though not as was meant; one line that says what is done about it."""
+
+
 class DataError(ValueError):
     """A problem with the user's data: one line that says what, where, what was expected and what to do."""
 

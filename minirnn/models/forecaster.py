@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import os
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from minirnn._version import __version__
-from minirnn.data.words import listed
+from minirnn.data.words import DataWarning, listed
 from minirnn.models.forecasting import fitting, frames, incoming, jobs, saving, stateful, statics, updating
 from minirnn.models.forecasting.series import of_table
 from minirnn.models.forecasting.settings import ParameterError
@@ -55,7 +56,7 @@ class Forecaster:
       stateful: the network reads every row of a series once and carries its state, instead of reading a window anew
         for every forecast: each row of a stream then costs one step. It is trained on windows.
       likelihood: ``"quantiles"``, ``"gaussian"``, ``"student"`` or ``"none"``: what the network says beyond the mean.
-        Whatever it is, intervals are calibrated on the validation rows.
+        Whatever it is, intervals are calibrated on rows that it was not trained on.
       reference: ``"auto"``, or what windows are measured from: ``"last"`` value, ``"smoothing"``, ``"season"`` (that
         moves), ``"calendar"`` (a season that is fixed).
       transform: ``"auto"``, ``"none"`` or ``"log"``.
@@ -255,6 +256,7 @@ class Forecaster:
         self.plan_ = self.choices_[0].plan
         # What predict() starts from, in this process and after loading.
         rows = of_table(table, job.horizon)  # as they came, not as they may have been clipped
+        self.fitted_ = fitting.calibrated_further(self.fitted_, rows, *job.parts.of("test"), self.backend)
         self.recent_ = frames.recent(rows, self.reach_, job.horizon, job.imputer)
         self.fitted_ = stateful.carried_to(self.fitted_, rows, self.recent_)
         first, stop = job.parts.of("train")
@@ -271,15 +273,12 @@ class Forecaster:
     @property
     def reach_(self) -> int:
         """Rows that a forecast depends on, where none is missing."""
-        fitted = self.fitted_
-        encoders = [fitted.encoder, *(base.encoder for base in fitted.bases)]
-        before = 0 if fitted.outliers is None else fitted.outliers.reach
-        return before + max(encoder.reference.reach for encoder in encoders)
+        return self.fitted_.reach
 
     @property
     def least_(self) -> int:
         """Rows without which there is no forecast."""
-        return max(base.encoder.reference.least for base in self.fitted_.bases)
+        return self.fitted_.least
 
     def batch_shape(self, table: Table) -> tuple[int, int, int, int]:
         """What one batch of the training will be: windows, time steps, inputs and hidden units (B, T, D, H).
@@ -309,6 +308,9 @@ class Forecaster:
         Returns:
           A DataFrame with the times ahead as index and the columns ``mean``, ``lower_80``, ``upper_80``, ...; in long
           form, with the columns ``series`` and ``target``, where there are several of them.
+
+        Warns:
+          DataWarning: a column that is known ahead has no values in the rows ahead: the last one is carried on.
         """
         self._fitted()
         levels = frames.check_levels(levels)
@@ -324,8 +326,18 @@ class Forecaster:
             statics_ = statics.encode(self.static_columns_, table.statics) if self.static_columns_ else None
         prepared = self.fitted_.prepare(rows, statics_)
         means, quantiles = self.fitted_.forecast(rows, rows.last, levels, self.backend, prepared)
+        for line in frames.unknown_ahead(rows, self.roles_.future, self.fitted_.encoder.ahead):
+            warnings.warn(line, DataWarning, stacklevel=2)
         return frames.forecast_frame(
-            means.mean(axis=0), quantiles, levels, rows, names, self.roles_.target, self.horizon_, self.date_column_
+            means.mean(axis=0),
+            quantiles,
+            levels,
+            rows,
+            names,
+            self.roles_.target,
+            self.horizon_,
+            self.date_column_,
+            several=len(self.fitted_.names) > 1,
         )
 
     def update(

@@ -293,8 +293,7 @@ def _error(job: Job, fitted: Fitted, choices: tuple[Choice, ...]) -> float:
     """The error on the validation rows of what was fitted on the training rows alone."""
     own = dataclasses.replace(job, horizon=fitted.encoder.horizon)  # one step, where it is fed back
     judged = dataclasses.replace(fitted, bases=fitting.fit_bases(own, choices, job.parts.train))
-    least = max(base.encoder.reference.least for base in judged.bases)
-    origins = job.series.origins(least, *job.parts.of("validation"), job.horizon)
+    origins = job.series.origins(judged.least, *job.parts.of("validation"), job.horizon)
     means, _ = judged.forecast(job.series, origins, (), job.settings["backend"])
     C = job.targets
     actual = job.series.values[origins[:, None] + np.arange(1, job.horizon + 1)][..., :C]

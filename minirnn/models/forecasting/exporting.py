@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minirnn._version import __version__
-from minirnn.models.forecasting import frames
+from minirnn.models.forecasting import frames, intervals
 from minirnn.models.forecasting.program import Place, Program, Window, places
 from minirnn.models.forecasting.settings import ParameterError
 from minirnn.models.storage import write_atomically
@@ -156,8 +156,8 @@ def window_function(model: Forecaster, levels: tuple[float, ...]):
         mean, ends = program.forecast(window, levels)
         found = {"mean": mean}
         for level in levels:
-            found[f"lower_{frames.percent(level)}"] = ends[round((1 - level) / 2, 10)]
-            found[f"upper_{frames.percent(level)}"] = ends[round((1 + level) / 2, 10)]
+            for side, end in zip(("lower", "upper"), intervals.ends(level)):
+                found[f"{side}_{frames.percent(level)}"] = ends[end]
         return found
 
     return function

@@ -17,7 +17,7 @@ import numpy as np
 from minirnn.data.outliers import Outliers
 from minirnn.models.forecasting import recursion, stateful
 from minirnn.models.forecasting.encoder import Encoder, Prepared
-from minirnn.models.forecasting.intervals import Calibration, normal_scores
+from minirnn.models.forecasting.intervals import Calibration, ends_of, normal_scores
 from minirnn.models.forecasting.series import Series
 from minirnn.models.linear import Ridge
 from minirnn.params import QUANTILES, Direct, Forecast
@@ -46,11 +46,15 @@ def base_forecast(bases: tuple[Base, ...], prepared: Sequence[Prepared], origins
 
 
 class Rows(NamedTuple):
-    """Rows as the network's encoder and those of the bases prepare them."""
+    """Rows as the network's encoder and those of the bases prepare them.
+
+    ``statics`` (series, Q) says what each series is, where it is not as in the training.
+    """
 
     series: Series
     own: Prepared
     bases: tuple[Prepared, ...]
+    statics: np.ndarray | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +91,19 @@ class Fitted:
     @property
     def calibrated(self) -> bool:
         """Whether there is anything to make intervals of: files of format 1 hold no scores."""
-        return len(self.calibration.scores) > 0
+        return len(self.calibration.every) > 0
+
+    @property
+    def least(self) -> int:
+        """Rows without which there is no forecast."""
+        return max(base.encoder.reference.least for base in self.bases)
+
+    @property
+    def reach(self) -> int:
+        """Rows that a forecast depends on, where none is missing."""
+        encoders = [self.encoder, *(base.encoder for base in self.bases)]
+        before = 0 if self.outliers is None else self.outliers.reach
+        return before + max(encoder.reference.reach for encoder in encoders)
 
     # ------------------------------------------------------------ scaled forecasts
 
@@ -109,7 +125,7 @@ class Fitted:
                 kept[key] = encoder.prepare(series, statics)
             return kept[key]
 
-        return Rows(series, prepared(self.encoder), tuple(prepared(base.encoder) for base in self.bases))
+        return Rows(series, prepared(self.encoder), tuple(prepared(base.encoder) for base in self.bases), statics)
 
     def network(self, prepared: Prepared, origins: np.ndarray, backend: str) -> np.ndarray:
         """Raw numbers of the members (K, n, N, C, P)."""
@@ -136,7 +152,7 @@ class Fitted:
         """Means of each member (K, n, N, C) and the values of the curves (n, N, C, Q) at ``QUANTILES``, scaled."""
         origins = np.asarray(origins)
         if self.recursion is not None:
-            mean = recursion.means(self, rows.series, origins, backend, len(self.recursion))
+            mean = recursion.means(self, rows, origins, backend)
             return mean[None], mean[..., None] + self.recursion[..., None] * normal_scores(QUANTILES)
         means, values = [], []
         for first in range(0, max(len(origins), 1), BLOCK):
@@ -170,16 +186,27 @@ class Fitted:
         """
         rows = self.prepare(series) if rows is None else rows
         means, values = self.curves(rows, origins, backend)
-        ends = self.calibration.intervals(values, QUANTILES, levels) if levels and self.calibrated else {}
+        return self.in_units(means, values, series, origins, ends_of(levels) if self.calibrated else [])
+
+    def in_units(
+        self, means: np.ndarray, values: np.ndarray, series: Series, origins: np.ndarray, ends: list[float]
+    ) -> tuple[np.ndarray, dict[float, np.ndarray]]:
+        """What :meth:`curves` gives, in the unit of the targets: means (K, n, N, C), and quantiles by level (n, N, C)."""
         unscale = self.encoder.unscale
         return (
             np.stack([unscale(mean, series, origins) for mean in means]),
-            {level: unscale(value, series, origins) for level, value in ends.items()},
+            {
+                end: unscale(value, series, origins)
+                for end, value in self.calibration.quantiles(values, QUANTILES, ends).items()
+            },
         )
 
-    def with_calibration(self, scores: np.ndarray) -> Fitted:
-        """The same with these validation scores, in the precision of the model file."""
-        return dataclasses.replace(self, calibration=Calibration(scores.astype(np.float32).astype(np.float64)))
+    def with_scores(self, scores: np.ndarray, later: bool = False) -> Fitted:
+        """The same with these validation scores, or with more of ``later`` rows, in the precision of the model file."""
+        rounded = scores.astype(np.float32).astype(np.float64)
+        return dataclasses.replace(
+            self, calibration=self.calibration.extended(rounded) if later else Calibration.of(rounded)
+        )
 
 
 def spread(description: Forecast, raw: np.ndarray) -> np.ndarray:

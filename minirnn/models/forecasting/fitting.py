@@ -14,6 +14,7 @@ from minirnn.models.forecasting.choosing import Choice
 from minirnn.models.forecasting.fitted import Base, Fitted, Rows, base_forecast
 from minirnn.models.forecasting.intervals import Calibration
 from minirnn.models.forecasting.jobs import Job
+from minirnn.models.forecasting.series import Series
 from minirnn.models.linear import Ridge
 from minirnn.models.training import History, train
 from minirnn.params import (
@@ -114,14 +115,13 @@ def fit(
     # The network reads no level: where levels drift it would be asked about ones that it has never seen.
     encoder = job.encoder(dataclasses.replace(choices[0].plan, revert=False), parts.train)
     description = describe(settings, job.horizon, job.targets)
-    blank = Calibration(np.zeros((0, job.horizon, job.targets)))
+    blank = Calibration.of(np.zeros((0, job.horizon, job.targets)))
     fitted = Fitted(encoder, bases, description, [], np.ones((job.horizon, job.targets)), 1.0, blank, job.names)
     if settings["stateful"]:
         fitted = dataclasses.replace(fitted, carried=stateful.NOTHING)
     rows = fitted.prepare(job.series)
 
-    least = max(base.encoder.reference.least for base in bases)
-    origins = {name: job.series.origins(least, *parts.of(name), job.horizon) for name in ("train", "validation")}
+    origins = {name: job.series.origins(fitted.least, *parts.of(name), job.horizon) for name in ("train", "validation")}
     for name, most in (("train", MOST_WINDOWS), ("validation", MOST_VALIDATION)):
         origins[name] = _some(origins[name], most)
     left, known = _left_over(bases, rows, origins["train"])
@@ -178,15 +178,14 @@ def _recursive(job: Job, choices, mesh, checkpoint, resume, optimizer, progress)
     # Judged with bases that have not seen the validation rows.
     judged = dataclasses.replace(fitted, bases=fit_bases(one, choices, job.parts.train))
     judged = dataclasses.replace(judged, recursion=np.ones((job.horizon, job.targets)))
-    least = max(base.encoder.reference.least for base in fitted.bases)
-    origins = _some(job.series.origins(least, *job.parts.of("validation"), job.horizon), MOST_RECURSIVE)
+    origins = _some(job.series.origins(fitted.least, *job.parts.of("validation"), job.horizon), MOST_RECURSIVE)
     means, _ = judged.curves(rows, origins, backend)
     truth, known = judged.truth(rows, origins)
     errors = np.where(known, truth - means[0], np.nan)
     spread = np.sqrt(np.nanmean(errors**2, axis=0))
     spread = np.where(spread > 0, spread, 1.0)
     fitted = dataclasses.replace(fitted, recursion=spread)
-    return fitted.with_calibration(errors / spread), history, choices
+    return fitted.with_scores(errors / spread), history, choices
 
 
 def _some(origins: np.ndarray, most: int) -> np.ndarray:
@@ -220,7 +219,16 @@ def _data(fitted: Fitted, rows: Rows, origins: np.ndarray):
 def calibrated(fitted: Fitted, rows: Rows, origins: np.ndarray, backend: str) -> Fitted:
     """With the share of the network, and the scores of the validation windows."""
     fitted = dataclasses.replace(fitted, share=worth(fitted, rows, origins, backend))
-    return fitted.with_calibration(scores(fitted, rows, _some(origins, intervals.MOST), backend))
+    return fitted.with_scores(scores(fitted, rows, _some(origins, intervals.MOST), backend))
+
+
+def calibrated_further(fitted: Fitted, series: Series, start: np.ndarray, stop: np.ndarray, backend: str) -> Fitted:
+    """With the scores of the rows ``start[k] .. stop[k] - 1`` too, which neither trained nor chose anything."""
+    origins = series.origins(fitted.least, start, stop, fitted.steps)
+    if not len(origins):
+        return fitted
+    origins = _some(origins, MOST_RECURSIVE if fitted.recursion is not None else intervals.MOST)
+    return fitted.with_scores(scores(fitted, fitted.prepare(series), origins, backend), later=True)
 
 
 def scores(fitted: Fitted, rows: Rows, origins: np.ndarray, backend: str) -> np.ndarray:

@@ -47,6 +47,7 @@ def upgraded(
         "statics": np.zeros((1, 0)),
         "scale": np.ones((N, 1)),
         "calibration.scores": np.zeros((0, N, 1)),
+        "calibration.later": np.zeros((0, N, 1)),
         "recent.values": np.concatenate([rows, np.full((N, C), np.nan)]),
         "recent.bounds": np.array([0, W + N]),
         "recent.last": np.array([W - 1]),

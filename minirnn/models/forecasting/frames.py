@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from minirnn.data.words import listed, plain_time
+from minirnn.models.forecasting.intervals import ends
 from minirnn.models.forecasting.series import Series
 from minirnn.models.forecasting.settings import ParameterError
 
@@ -89,10 +90,25 @@ def recent(series: Series, reach: int, horizon: int, imputer: Imputer) -> Series
         start = starts[k] - first
         sources = [_source(column, start, m, imputer.season) for column, m in zip(known.T, imputer.methods)]
         starts[k] = first + min(sources)
-    ends = series.last + 1 + horizon
-    rows = np.concatenate([np.arange(a, b) for a, b in zip(starts, ends)])
-    bounds = np.concatenate([[0], np.cumsum(ends - starts)])
+    stops = series.last + 1 + horizon
+    rows = np.concatenate([np.arange(a, b) for a, b in zip(starts, stops)])
+    bounds = np.concatenate([[0], np.cumsum(stops - starts)])
     return Series(series.values[rows], bounds, bounds[1:] - 1 - horizon, series.times[rows], series.which)
+
+
+def unknown_ahead(series: Series, names: tuple[str, ...], columns: tuple[int, ...]) -> list[str]:
+    """Sentences about columns that are known ahead, in general, and not in these rows ahead."""
+    lines = []
+    for name, column in zip(names, columns):
+        parts = [series.values[last + 1 : end, column] for last, end in zip(series.last, series.bounds[1:])]
+        ahead = np.concatenate(parts)
+        unknown = int(np.isnan(ahead).sum())
+        if unknown:
+            lines.append(
+                f"{name!r} has no value in {unknown:,} of the {len(ahead):,} rows ahead: what was last known is "
+                "carried on; give these rows with it"
+            )
+    return lines
 
 
 def _source(known: np.ndarray, start: int, method: str, season: int) -> int:
@@ -116,8 +132,12 @@ def forecast_frame(
     targets: tuple[str, ...],
     horizon: int,
     index_name: str,
+    several: bool,
 ) -> pd.DataFrame:
-    """One forecast for each series: mean (n, N, C), and quantiles of this shape by level."""
+    """One forecast for each series: mean (n, N, C), and quantiles of this shape by level.
+
+    ``several`` says that the model knows more than one: then they are named, even where one is forecast.
+    """
     import pandas as pd
 
     rows = series.last[:, None] + np.arange(1, horizon + 1)
@@ -128,13 +148,13 @@ def forecast_frame(
         return values.transpose(0, 2, 1).reshape(-1)
 
     columns: dict[str, np.ndarray] = {}
-    if len(names) > 1:
+    if several:
         columns["series"] = np.repeat(np.array(names, object), C * N)
     if C > 1:
         columns["target"] = np.tile(np.repeat(np.array(targets, object), N), n)
     columns["mean"] = column(mean)
     for level in levels:
-        columns[f"lower_{percent(level)}"] = column(quantiles[round((1 - level) / 2, 10)])
-        columns[f"upper_{percent(level)}"] = column(quantiles[round((1 + level) / 2, 10)])
+        for side, end in zip(("lower", "upper"), ends(level)):
+            columns[f"{side}_{percent(level)}"] = column(quantiles[end])
     index = pd.DatetimeIndex(times) if times.dtype.kind == "M" else pd.Index(times)
     return pd.DataFrame(columns, index=index.rename(index_name or None))

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from minirnn.data.table import Table
     from minirnn.models.forecaster import Forecaster
 
+LEAST_STEPS = 4  # known rows after which a regular gap is no accident
+
 
 def to_fit(frame: Any, roles: dict[str, Any]) -> Table:
     """Rows of any kind as a table.
@@ -84,7 +86,22 @@ def to_update(model: Forecaster, frame: Any) -> Table:
         raise ParameterError(
             f"the rows given have frequency {table.frequency}; the model was trained on {model.frequency_}"
         )
-    return frames.in_order(table, model.columns_)
+    table = frames.in_order(table, model.columns_)
+    _check_steps(model, table)
+    return table
+
+
+def _check_steps(model: Forecaster, table: Table) -> None:
+    """Refuses rows that regularly leave some out: they are of another frequency, and not rows that are missing."""
+    for k in range(table.series):
+        known = np.flatnonzero((~np.isnan(table.values[table.rows_of(k)])).any(axis=1))
+        apart = int(np.gcd.reduce(np.diff(known))) if len(known) > LEAST_STEPS else 1
+        if apart > 1:
+            of = f" of the series {table.names[k]!r}" if table.series > 1 else ""
+            raise ParameterError(
+                f"the rows given{of} are all {apart} steps apart; the model was trained on rows of frequency "
+                f"{model.frequency_}: give it all of them"
+            )
 
 
 def _check_columns(model: Forecaster, names) -> None:

@@ -63,13 +63,27 @@ def at_score(wanted: np.ndarray, values: np.ndarray, levels) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """The scores of the validation rows.
+    """The scores of forecasts whose truth is known.
 
     Args:
-      scores: (n, N, C), NaN where the truth is not known.
+      scores: (n, N, C) of the validation rows, NaN where the truth is not known.
+      later: (m, N, C) of the rows after them, test rows and those of updates, the latest last. Nothing was chosen by
+        these, so that they are the more honest ones: what was chosen on the validation rows looks a little too good
+        there. A backtest of the test rows does without them.
     """
 
     scores: np.ndarray
+    later: np.ndarray
+
+    @classmethod
+    def of(cls, scores: np.ndarray) -> Calibration:
+        """By the validation rows alone."""
+        return cls(scores, scores[:0])
+
+    @property
+    def every(self) -> np.ndarray:
+        """The latest scores, ``MOST`` at most."""
+        return np.concatenate([self.scores, self.later])[-MOST:]
 
     def quantile(self, level: float) -> np.ndarray:
         """The score below which this share of forecasts will lie (N, C).
@@ -79,21 +93,26 @@ class Calibration:
         outermost one, or that of the normal distribution where it is further out. It rises with the level, so that
         wider intervals hold narrower ones.
         """
-        steps, targets = self.scores.shape[1:]
+        scores = self.every
+        steps, targets = scores.shape[1:]
         result = np.empty((steps, targets))
         for c in range(targets):
-            pooled = _ranked(_sorted(self.scores[:, :, c]), level)
+            pooled = _ranked(_sorted(scores[:, :, c]), level)
             for h in range(steps):
-                own = _sorted(self.scores[:, h, c])
+                own = _sorted(scores[:, h, c])
                 result[h, c] = _ranked(own, level) if len(own) >= ENOUGH else pooled
         return result
 
+    def quantiles(self, values: np.ndarray, known_levels, levels) -> dict[float, np.ndarray]:
+        """Quantile level -> values (n, N, C) of curves, for each of these levels."""
+        return {level: at_score(self.quantile(level), values, known_levels) for level in levels}
+
     def intervals(self, values: np.ndarray, known_levels, levels) -> dict[float, np.ndarray]:
         """Quantile level -> values (n, N, C), for the ends of the intervals of these levels, such as (0.8, 0.95)."""
-        return {end: at_score(self.quantile(end), values, known_levels) for end in _ends(levels)}
+        return self.quantiles(values, known_levels, ends_of(levels))
 
     def rolling(self, scores: np.ndarray, when: np.ndarray, levels) -> dict[float, np.ndarray]:
-        """Quantiles of the scores as known at each origin: with those of forecasts whose truth had come.
+        """Quantiles of the scores as known at each origin: of validation rows, and of forecasts whose truth had come.
 
         Args:
           scores: (n, N, C) of the forecasts themselves, NaN where the truth is not known.
@@ -103,8 +122,8 @@ class Calibration:
         Returns:
           Quantile level -> scores (n, N, C).
         """
-        ends = _ends(levels)
-        result = {end: np.empty(scores.shape) for end in ends}
+        wanted = ends_of(levels)
+        result = {end: np.empty(scores.shape) for end in wanted}
         order = np.argsort(when, kind="stable")
         n, steps, targets = scores.shape
         for c in range(targets):
@@ -120,19 +139,28 @@ class Calibration:
                             bisect.insort(together, found)
                         arrived[h] += 1
                 now = when == time
-                for end in ends:
+                for end in wanted:
                     pooled = _ranked(together, end)
                     result[end][now, :, c] = [_ranked(each, end) if len(each) >= ENOUGH else pooled for each in own]
         return result
 
     def extended(self, scores: np.ndarray) -> Calibration:
-        """With more scores, the latest last; the oldest leave."""
-        return Calibration(np.concatenate([self.scores, scores])[-MOST:])
+        """With scores of later rows, the latest last; the oldest leave."""
+        return Calibration(self.scores, np.concatenate([self.later, scores])[-MOST:])
 
 
-def _ends(levels) -> list[float]:
-    """The quantile levels at the ends of intervals of these levels."""
-    return sorted({round(end, 10) for level in levels for end in ((1 - level) / 2, (1 + level) / 2)})
+def ends(level: float) -> tuple[float, float]:
+    """The quantile levels at the ends of an interval.
+
+    >>> ends(0.8)
+    (0.1, 0.9)
+    """
+    return round((1 - level) / 2, 10), round((1 + level) / 2, 10)
+
+
+def ends_of(levels) -> list[float]:
+    """Those of several intervals, in order."""
+    return sorted({end for level in levels for end in ends(level)})
 
 
 def _sorted(scores: np.ndarray) -> list[float]:

@@ -12,6 +12,7 @@ from minirnn.models.backtest import Backtest
 from minirnn.models.context import Context
 from minirnn.models.forecasting import frames, incoming, intervals
 from minirnn.models.forecasting.fitted import Rows
+from minirnn.models.forecasting.intervals import Calibration
 from minirnn.models.forecasting.parts import Parts
 from minirnn.models.forecasting.series import Series, of_table
 from minirnn.models.forecasting.settings import ParameterError
@@ -50,7 +51,7 @@ def rolling(model: Forecaster, frame, roles: dict[str, Any], start, stride: int,
 
 def origins_of(model: Forecaster, series: Series, parts: Parts, stride: int) -> np.ndarray:
     """The origins of the test part, every ``stride``-th of each series."""
-    least = max(base.encoder.reference.least for base in model.fitted_.bases)
+    least = model.least_
     found = series.origins(least, *parts.of("test"), model.horizon_)
     first = np.maximum(parts.validation - 1, parts.first + least - 1)
     which = np.searchsorted(series.bounds, found, side="right") - 1
@@ -111,7 +112,7 @@ def _forecasts(model: Forecaster, rows: Rows, origins: np.ndarray):
     fitted, series = model.fitted_, rows.series
     means, values = fitted.curves(rows, origins, model.backend)
     if len(origins) > MOST_ROLLING:
-        ends = fitted.calibration.intervals(values, QUANTILES, LEVELS)
+        ends = Calibration.of(fitted.calibration.scores).intervals(values, QUANTILES, LEVELS)
     else:
         truth, known = fitted.truth(rows, origins)
         seen = np.where(known, intervals.score(np.where(known, truth, 0.0), values, QUANTILES), np.nan)
@@ -187,7 +188,9 @@ def _refitted(model: Forecaster, series: Series, origins: np.ndarray):
         fresh._fit(fresh.get_params(), model.table_, after)
         if fresh.history_.ended == "interrupted":  # the next origin's training would begin all the same
             raise KeyboardInterrupt
-        found, ends = fresh.fitted_.forecast(series, origins[now], LEVELS, model.backend)
+        # What came after the origin may not widen its intervals.
+        known = dataclasses.replace(fresh.fitted_, calibration=Calibration.of(fresh.fitted_.calibration.scores))
+        found, ends = known.forecast(series, origins[now], LEVELS, model.backend)
         if members is None:
             members = np.empty((len(found), len(origins), *found.shape[2:]))
             quantiles = {level: np.empty(members.shape[1:]) for level in ends}

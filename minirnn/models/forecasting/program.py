@@ -21,7 +21,7 @@ from minirnn.data.calendar import Cycle
 from minirnn.fast import horizons, losses
 from minirnn.models.forecasting.encoder import Encoder
 from minirnn.models.forecasting.fitted import Fitted
-from minirnn.models.forecasting.intervals import normal_scores
+from minirnn.models.forecasting.intervals import ends_of, normal_scores
 from minirnn.models.forecasting.series import Series
 from minirnn.params import QUANTILES, Direct
 
@@ -131,8 +131,7 @@ class Program:
         scale = self._constant(self.fitted.scale)
         offsets = (scale[..., None] * self._spread(raw)).mean(axis=0)  # (N, C, Q)
         values = means.mean(axis=0)[..., None] + offsets
-        ends = sorted({round(end, 10) for level in levels for end in ((1 - level) / 2, (1 + level) / 2)})
-        quantiles = {end: self._at(self.fitted.calibration.quantile(end), values) for end in ends}
+        quantiles = {end: self._at(self.fitted.calibration.quantile(end), values) for end in ends_of(levels)}
         return (
             self._unscale(means, window.place).mean(axis=0),
             {end: self._unscale(value, window.place) for end, value in quantiles.items()},

@@ -10,30 +10,32 @@ import numpy as np
 from minirnn.models.forecasting.series import Series
 
 if TYPE_CHECKING:
-    from minirnn.models.forecasting.fitted import Fitted
+    from minirnn.models.forecasting.fitted import Fitted, Rows
 
 BLOCK = 512  # origins that are followed at a time
 
 
-def means(fitted: Fitted, series: Series, origins: np.ndarray, backend: str, steps: int) -> np.ndarray:
+def means(fitted: Fitted, rows: Rows, origins: np.ndarray, backend: str) -> np.ndarray:
     """The mean of the members after each origin (n, steps, C), scaled.
 
     Columns of the role past are not known in the rows ahead: there they keep their last value.
     """
     parts = [
-        _block(fitted, series, origins[first : first + BLOCK], backend, steps)
-        for first in range(0, max(len(origins), 1), BLOCK)
+        _block(fitted, rows, origins[first : first + BLOCK], backend) for first in range(0, max(len(origins), 1), BLOCK)
     ]
     return np.concatenate(parts)
 
 
-def _block(fitted: Fitted, series: Series, origins: np.ndarray, backend: str, steps: int) -> np.ndarray:
-    own, C = cut(fitted, series, origins, steps), fitted.encoder.targets
+def _block(fitted: Fitted, rows: Rows, origins: np.ndarray, backend: str) -> np.ndarray:
+    series, steps, C = rows.series, fitted.steps, fitted.encoder.targets
+    own, statics = cut(fitted, series, origins, steps), None
+    if rows.statics is not None:
+        statics = rows.statics[np.searchsorted(series.bounds, origins, side="right") - 1]
     one_step = dataclasses.replace(fitted, recursion=None, outliers=None)  # these rows are clipped already
     found = np.empty((len(origins), steps, C))
     for step in range(steps):
         now = own.last + step
-        mean, _ = one_step.curves(one_step.prepare(own), now, backend)
+        mean, _ = one_step.curves(one_step.prepare(own, statics), now, backend)
         found[:, step] = fitted.encoder.unscale(mean.mean(axis=0), own, now)[:, 0]
         own.values[now + 1, :C] = found[:, step]
     return fitted.encoder.rescale(found, series, origins)

@@ -49,6 +49,7 @@ def flatten(model: Forecaster) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         "statics": fitted.encoder.statics,
         "scale": fitted.scale,
         "calibration.scores": fitted.calibration.scores.astype(np.float32),
+        "calibration.later": fitted.calibration.later.astype(np.float32),
         "recent.values": recent.values,
         "recent.bounds": recent.bounds.astype(np.int64),
         "recent.last": recent.last.astype(np.int64),
@@ -236,12 +237,25 @@ def _fitted(model, arrays, description) -> Fitted:
         raise ValueError(f"share is {share}")
     scale = storage.expect(arrays, "scale", (steps, C))
     recursion = storage.expect(arrays, "recursion", (model.horizon_, C)) if recursive else None
-    scores = storage.expect(arrays, "calibration.scores", (None, model.horizon_, C), missing=True).astype(np.float64)
+    scores, later = (
+        storage.expect(arrays, name, (None, model.horizon_, C), missing=True).astype(np.float64)
+        for name in ("calibration.scores", "calibration.later")
+    )
     names = tuple(map(str, description["names"]))
     outliers = _outliers(arrays, description["outliers"], (S, columns))
     carried = _carried(params, S, arrays) if params["stateful"] else None
     return Fitted(
-        own, tuple(bases), network, members, scale, share, Calibration(scores), names, recursion, outliers, carried
+        own,
+        tuple(bases),
+        network,
+        members,
+        scale,
+        share,
+        Calibration(scores, later),
+        names,
+        recursion,
+        outliers,
+        carried,
     )
 
 

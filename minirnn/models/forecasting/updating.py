@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from minirnn.data.words import count
-from minirnn.models.forecasting import fitting, frames, stateful
+from minirnn.models.forecasting import fitting, frames, intervals, stateful
 from minirnn.models.forecasting.fitted import Fitted, Rows
 from minirnn.models.forecasting.series import Series, lay_out
 from minirnn.models.forecasting.settings import ParameterError
@@ -56,13 +56,9 @@ class Memory(NamedTuple):
 def remember(fitted: Fitted, series: Series, start, stop, moments: list | None, seed: int) -> Memory:
     """The memory of a fresh model, trained on the windows of ``start[k] .. stop[k] - 1``."""
     rows = fitted.prepare(series)
-    origins = series.origins(_least(fitted), start, stop, fitted.encoder.horizon)
+    origins = series.origins(fitted.least, start, stop, fitted.encoder.horizon)
     some = np.sort(np.random.default_rng([seed, 1]).permutation(len(origins))[: _room(fitted, rows, origins)])
     return Memory(_windows(fitted, rows, origins[some]), len(origins), moments)
-
-
-def _least(fitted: Fitted) -> int:
-    return max(base.encoder.reference.least for base in fitted.bases)
 
 
 def _windows(fitted: Fitted, rows: Rows, origins: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -126,7 +122,7 @@ def update(
     fitted, memory, settings = model.fitted_, model.memory_, model.fitted_params_
     series, fresh, notes = extend(model, table)
     rows, backend = fitted.prepare(series), settings["backend"]
-    least, N = _least(fitted), fitted.encoder.horizon
+    least, N = fitted.least, fitted.encoder.horizon
     stop = series.last + 1
     new = stop - fresh
     held = np.where(new > 0, np.maximum(np.ceil(HELD_OUT * new).astype(int), N), 0)
@@ -176,14 +172,18 @@ def update(
             f"the network was trained on {count(len(origins), 'new window')} and {replayed} old ones: "
             + (f"it does better on the {held_out}" if kept else f"no member does better on the {held_out}; rolled back")
         )
+    if history is not None and not fitted.share:
+        notes.append(
+            "the network has no weight in this forecast, whose other parts an update leaves as they are: only what is "
+            "known, and the intervals, have changed; fit the model anew to let it learn from the new rows"
+        )
     share, chance, warning = drift(fitted, rows, series, fresh, stop, backend)
     if warning:
         notes.append(warning)
     every = series.origins(least, fresh, stop, fitted.steps)
     if len(every):
         errors = fitting.scores(fitted, rows, every, backend)
-        scores = fitted.calibration.extended(errors).scores
-        changed = changed.with_calibration(scores)
+        changed = changed.with_scores(errors, later=True)
     first, last = (frames.time_of(series, row) for row in (int(fresh[new > 0].min()), int(series.last[new > 0].max())))
     done = Update(
         int(new.sum()),
@@ -246,13 +246,11 @@ def drift(fitted: Fitted, rows: Rows, series: Series, fresh, stop, backend: str)
 
     Outside lie 5 % of ordinary rows; how likely so many or more are is said by the binomial distribution.
     """
-    origins = series.origins(_least(fitted), fresh, stop, 1)
+    origins = series.origins(fitted.least, fresh, stop, 1)
     if not len(origins):
         return None, None, None
     scores = fitting.scores(fitted, rows, origins, backend)[:, 0]
-    low, high = (
-        fitted.calibration.quantile(round(end, 10))[0] for end in ((1 - DRIFT_LEVEL) / 2, (1 + DRIFT_LEVEL) / 2)
-    )
+    low, high = (fitted.calibration.quantile(end)[0] for end in intervals.ends(DRIFT_LEVEL))
     known = ~np.isnan(scores)
     number, outside = int(known.sum()), int(((scores < low) | (scores > high))[known].sum())
     if not number:
