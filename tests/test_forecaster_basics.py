@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from statistics import NormalDist
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ from forecasters import QUICK, arrays_of, daily, quick, with_network
 
 import minirnn
 from minirnn import data
+from minirnn.models.forecaster import ParameterError
 from minirnn.models.forecasting import series
 
 
@@ -231,3 +233,58 @@ def test_intervals_cover_as_stated(transform):
     assert test["coverage_95"] == pytest.approx(0.95, abs=0.03)
     if transform == "none":  # no forecast of independent noise can do with less
         assert 2 * 1.2816 * 0.93 < test["width_80"] < 2 * 1.2816 * 1.25
+
+
+def test_the_intervals_of_a_forecast_cover_as_stated():
+    """Noise whose distribution ahead is known, so that each interval's coverage is, too: on average over forecasts."""
+    normal, covered = NormalDist(), {80: [], 95: []}
+    rows, horizon = 500, 3
+    week = 5 * np.sin(2 * np.pi * np.arange(rows + horizon) / 7)
+    for seed in range(12):
+        y = (week + np.random.default_rng(seed).normal(size=rows + horizon))[:rows]
+        frame = pd.DataFrame({"y": y}, index=pd.date_range("2020-01-01", periods=rows, freq="D"))
+        model = quick(window=14, reference="season", season=7, ensemble=1, test_fraction=(0.0, 0.25)[seed % 2])
+        forecast = model.fit(frame).predict()
+        for percent, found in covered.items():
+            low, high = (forecast[f"{side}_{percent}"] - week[rows:] for side in ("lower", "upper"))
+            found += [normal.cdf(b) - normal.cdf(a) for a, b in zip(low, high)]
+    assert np.mean(covered[80]) == pytest.approx(0.8, abs=0.04)
+    assert np.mean(covered[95]) == pytest.approx(0.95, abs=0.03)
+
+
+def test_a_forecast_learns_from_the_errors_of_the_test_rows_and_their_verdict_does_not(weather):
+    rows = weather.iloc[:300].copy()
+    model = quick().fit(rows, "temp_max")
+    before = model.evaluate()
+    louder = rows.copy()
+    louder.loc[louder.index[-40:-8], "temp_max"] += 30 * np.random.default_rng(0).standard_normal(32)
+    other = quick().fit(louder, "temp_max")
+    width = [(m.predict()["upper_80"] - m.predict()["lower_80"]).mean() for m in (model, other)]
+    assert width[1] > 1.5 * width[0]
+    first = {level: values[0] for level, values in before.quantiles.items()}  # from the last validation row
+    for level, values in other.evaluate().quantiles.items():
+        np.testing.assert_array_equal(values[0], first[level])
+
+
+def test_a_reference_that_is_asked_for_is_used_or_refused():
+    y = 5 * np.sin(2 * np.pi * np.arange(300) / 7) + np.random.default_rng(0).normal(size=300)
+    frame = pd.DataFrame({"y": y}, index=pd.date_range("2020-01-01", periods=300, freq="D"))
+    for reference in ("season", "calendar", "smoothing", "last"):
+        plans = [choice.plan for choice in quick(reference=reference, season=7).fit(frame).choices_]
+        assert all((plan.season > 1) == (reference == "season") for plan in plans)
+        assert all(any(plan.harmonics) == (reference == "calendar") for plan in plans)
+        assert reference != "last" or all(plan.alpha == 1 for plan in plans)
+    with pytest.raises(
+        ParameterError, match=r"reference='season' needs a season of 2 to \d+ rows, and none was found: "
+    ):
+        quick(reference="season", season=1).fit(frame)
+    with pytest.raises(ParameterError, match="reference='calendar' needs dates"):
+        quick(reference="calendar").fit(frame["y"].to_numpy())
+
+
+def test_a_validation_fraction_of_one_fit_changes_no_parameter(weather):
+    model = quick().fit(weather.iloc[:200], valid=0.3)
+    assert model.validation_fraction == 0.15
+    assert model.parts_.rows("validation") == 60
+    assert model.fitted_params_["validation_fraction"] == 0.3
+    assert model.fit(weather.iloc[:200]).parts_.rows("validation") == 30

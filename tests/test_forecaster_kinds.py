@@ -1,6 +1,7 @@
 """Every kind of data and of network: fitted, asked, saved and loaded, the same in both halves."""
 
 import dataclasses
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,7 @@ import pytest
 from forecasters import daily, long_form, quick, with_network
 
 import minirnn
+from minirnn.data import DataWarning
 from minirnn.models.forecaster import ParameterError
 
 SHOPS = {"target": "y", "past": ["temperature"], "future": ["plan"], "static": ["area", "kind"], "series": "shop"}
@@ -76,7 +78,7 @@ def test_series_start_and_end_where_they_do():
         assert (own["mean"] / scale).between(20, 120).all()
         # Each by itself, in any order: the same forecast.
         alone = model.predict(frame[frame["shop"] == shop])
-        pd.testing.assert_frame_equal(alone, own.drop(columns="series"), check_freq=False, rtol=1e-9)
+        pd.testing.assert_frame_equal(alone, own, check_freq=False, rtol=1e-9)
     shuffled = frame.sample(frac=1, random_state=0)
     pd.testing.assert_frame_equal(
         model.predict(shuffled).sort_values("series", kind="stable"), forecast, check_freq=False, rtol=1e-9
@@ -249,3 +251,36 @@ def test_clipped_outliers_are_clipped_wherever_rows_are_read(tmp_path):
     result = clipped.evaluate()
     assert result.actual.max() > 1e5  # what came is what came
     assert np.abs(result.forecasts["gru"]).max() < 1000
+
+
+@pytest.mark.parametrize("strategy", ["direct", "recursive"])
+def test_what_a_new_series_is_decides_its_forecast(strategy):
+    frame = long_form(FEWER)
+    model = with_network(quick(strategy=strategy).fit(frame, **SHOPS))
+    new = frame[frame["shop"] == "shop 1"].assign(shop="a new one")
+    small, large = (model.predict(new.assign(area=area))["mean"].to_numpy() for area in (100.0, 300.0))
+    assert not np.allclose(small, large, rtol=1e-4)
+
+
+def test_a_column_that_ends_too_early_is_said_and_carried_on():
+    frame = daily(60)
+    ahead = daily(63).iloc[60:].assign(y=np.nan, temperature=np.nan)
+    roles = {"target": "y", "past": ["temperature"], "future": ["plan"]}
+    model = quick().fit(frame, **roles)
+    with pytest.warns(DataWarning, match="'plan' has no value in 3 of the 3 rows ahead: .* carried on"):
+        carried = model.predict()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DataWarning)
+        known = model.predict(pd.concat([frame, ahead.assign(plan=frame["plan"].iloc[-1])]))
+    np.testing.assert_allclose(carried["mean"], known["mean"], rtol=1e-9)
+    with pytest.warns(DataWarning, match="in 2 of the 3 rows"):
+        model.predict(pd.concat([frame, ahead.iloc[:1]]))
+
+
+def test_rows_of_another_frequency_are_no_rows_with_gaps():
+    frame = daily(120)[["y"]]
+    model = quick().fit(frame)
+    with pytest.raises(ParameterError, match="all 2 steps apart; the model was trained on rows of frequency D"):
+        model.predict(frame.iloc[::2])
+    gaps = frame.drop(frame.index[[3, 10, 11, 40]])
+    assert len(model.predict(gaps)) == 3

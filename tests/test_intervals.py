@@ -66,4 +66,4 @@ def test_a_backtest_uses_the_errors_that_had_come_by_then_and_no_others(rng):
 def test_missing_truths_have_no_say(rng):
     scores = rng.standard_normal((100, 2, 1))
     holes = np.concatenate([scores, np.full((50, 2, 1), np.nan)])
-    np.testing.assert_array_equal(Calibration(holes).quantile(0.9), Calibration(scores).quantile(0.9))
+    np.testing.assert_array_equal(Calibration.of(holes).quantile(0.9), Calibration.of(scores).quantile(0.9))

@@ -191,7 +191,7 @@ class Fitted:
     def in_units(
         self, means: np.ndarray, values: np.ndarray, series: Series, origins: np.ndarray, ends: list[float]
     ) -> tuple[np.ndarray, dict[float, np.ndarray]]:
-        """What :meth:`curves` gives, in the unit of the targets: means (K, n, N, C), and quantiles by level (n, N, C)."""
+        """What :meth:`curves` gives, in the unit of the targets: means (K, n, N, C), quantiles (n, N, C) by level."""
         unscale = self.encoder.unscale
         return (
             np.stack([unscale(mean, series, origins) for mean in means]),
