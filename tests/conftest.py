@@ -15,6 +15,15 @@ atexit.register(shutil.rmtree, notes, ignore_errors=True)
 hypothesis.configuration.set_hypothesis_home_dir(notes)
 
 
+# Many tests compile the same program once more, from a function of their own: it is taken from a folder that lasts for
+# this process. Not shared: JAX writes its files in pieces, and another process would read half of one.
+compiled = tempfile.mkdtemp(prefix="compiled-")
+atexit.register(shutil.rmtree, compiled, ignore_errors=True)
+jax.config.update("jax_compilation_cache_dir", compiled)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
 @pytest.fixture
 def rng():
     return np.random.default_rng(20240501)
