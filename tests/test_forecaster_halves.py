@@ -88,11 +88,16 @@ def test_the_first_100_updates_are_the_same(way, likelihood, dtype, bound, reque
         assert parity.relative_error(pair[1], pair[0]) < bound
 
 
-# The pinball loss has a kink: rounding may decide on which side of a quantile a target lies, and then the halves part.
-@pytest.mark.parametrize(("likelihood", "epochs"), [("quantiles", 1), ("gaussian", 3)])
-def test_a_whole_fit_is_the_same(likelihood, epochs):
+# A gradient of the pinball loss counts the targets on either side. Of an even number, with a quantile that starts amid
+# them, the counts may cancel: what is left is rounding, and the first update of Adam, g / |g|, makes a step of it.
+ODD = 31
+
+
+@pytest.mark.parametrize("likelihood", ["quantiles", "gaussian"])
+def test_a_whole_fit_is_the_same(likelihood):
     """The first epochs of a fit, both halves from the same seed: losses, weights, forecasts."""
-    frame, options = long_form((52, 44, 40)), {"max_epochs": epochs, "dropout": 0.2, "likelihood": likelihood}
+    frame = long_form((52, 44, 40))
+    options = {"max_epochs": 3, "dropout": 0.2, "likelihood": likelihood, "batch_size": ODD}
     shops = {"target": "y", "past": ["temperature"], "future": ["plan"], "static": ["kind"], "series": "shop"}
     models = [quick(backend=half, **options).fit(frame, **shops) for half in ("readable", "fast")]
     assert models[0].choices_ == models[1].choices_
