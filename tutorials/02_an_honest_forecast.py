@@ -64,8 +64,8 @@ assert np.isclose(result.network_adds, 1 - full / bare)
 # %% [markdown]
 # ## How sure is it?
 #
-# An interval of 80 % should hold four truths of five. It is calibrated on the validation rows; the test rows say whether
-# that was honest.
+# An interval of 80 % should hold four truths of five. It is calibrated on rows that trained nothing, and that were known
+# when the forecast was made; the test rows say whether that was honest.
 
 # %%
 print(model.predict().round(1))

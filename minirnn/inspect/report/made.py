@@ -80,7 +80,11 @@ def _splits(splits: dict[str, dict[str, Any]]) -> str:
         f'<i class="{text(key)}" style="flex-grow:{part["rows"] / total:.4f}"><span>{text(key)}</span></i>'
         for key, part in splits.items()
     )
-    use = {"train": "fits the weights", "validation": "stops, chooses, calibrates", "test": "judges, and nothing else"}
+    use = {
+        "train": "fits the weights",
+        "validation": "stops, chooses, calibrates",
+        "test": "judges; its errors then calibrate the forecast too",
+    }
     rows = [
         [
             text(key),
