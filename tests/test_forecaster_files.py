@@ -1,6 +1,7 @@
 """The model file: every format loads, the same seed gives the same bytes, damage is refused in one line."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from forecasters import arrays_of, daily, long_form, quick, weights_of, with_net
 from safetensors.numpy import save_file
 
 import minirnn
+from minirnn.models import storage
 from minirnn.models.storage import FORMAT, ModelFileError, read
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -219,3 +221,19 @@ def test_a_failed_save_leaves_the_old_file(fitted, tmp_path, monkeypatch):
         fitted.save(path)
     assert [p.name for p in tmp_path.iterdir()] == ["model.safetensors"]
     assert path.read_text() == "precious"
+
+
+def test_a_folder_takes_all_files_or_none_and_what_a_killed_writer_left_goes(tmp_path):
+    out = tmp_path / "out"
+    dead, alive = out / ".minirnn.999999999.abc", out / f".minirnn.{os.getppid()}.abc"
+    for each in (dead, alive):
+        each.mkdir(parents=True)
+        (each / "metrics.json").write_text("half")
+    with pytest.raises(RuntimeError), storage.staged(out) as folder:
+        (folder / "first.txt").write_text("whole")
+        raise RuntimeError
+    assert [path.name for path in out.iterdir()] == [alive.name]
+    with storage.staged(out) as folder:
+        (folder / "first.txt").write_text("whole")
+        assert not (out / "first.txt").exists()
+    assert sorted(path.name for path in out.iterdir()) == [alive.name, "first.txt"]

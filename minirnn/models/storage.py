@@ -32,13 +32,12 @@ def write_atomically(path: str | os.PathLike, write: Callable[[Path], Any]) -> N
     The name holds the number of the process, so that the next writer can remove what a killed one has left.
     """
     path = Path(path)
-    _remove_leftovers(path)
+    _remove_leftovers(path.parent, rf"\.{re.escape(path.name)}\.(\d{{1,9}})\.\w+{re.escape(path.suffix)}")
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.{os.getpid()}.", suffix=path.suffix, dir=path.parent)
     os.close(handle)
     try:
         write(Path(temporary))
-        with open(temporary, "rb+") as file:  # on the disk before the name says so, also if the power fails
-            os.fsync(file.fileno())
+        _sync(Path(temporary))
         umask = os.umask(0)
         os.umask(umask)
         os.chmod(temporary, 0o666 & ~umask)  # mkstemp's own mode would hide the file from everybody else
@@ -48,13 +47,22 @@ def write_atomically(path: str | os.PathLike, write: Callable[[Path], Any]) -> N
         raise
 
 
-def _remove_leftovers(path: Path) -> None:
-    """Temporary files of this one whose writers are dead."""
-    form = re.compile(rf"\.{re.escape(path.name)}\.(\d{{1,9}})\.\w+{re.escape(path.suffix)}")
+def _sync(path: Path) -> None:
+    """Puts a file on the disk before its name says that it is there, also if the power fails."""
+    with open(path, "rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _remove_leftovers(folder: Path, form: str) -> None:
+    """Temporary files and folders whose names have this form, and whose writers, the first group, are dead."""
     with contextlib.suppress(OSError):
-        for found in path.parent.iterdir():
-            match = form.fullmatch(found.name)
-            if match and not _lives(int(match[1])):
+        for found in folder.iterdir():
+            match = re.fullmatch(form, found.name)
+            if not match or _lives(int(match[1])):
+                continue
+            if found.is_dir() and not found.is_symlink():
+                shutil.rmtree(found, ignore_errors=True)
+            else:
                 found.unlink(missing_ok=True)
 
 
@@ -76,10 +84,14 @@ def staged(folder: str | os.PathLike) -> Iterator[Path]:
     folder = Path(folder)
     new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=".minirnn-", dir=folder))
+    _remove_leftovers(folder, r"\.minirnn\.(\d{1,9})\.\w+")
+    temporary = Path(tempfile.mkdtemp(prefix=f".minirnn.{os.getpid()}.", dir=folder))
     try:
         yield temporary
-        for path in sorted(temporary.iterdir()):
+        paths = sorted(temporary.iterdir())
+        for path in paths:
+            _sync(path)
+        for path in paths:
             os.replace(path, folder / path.name)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
