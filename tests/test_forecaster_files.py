@@ -229,9 +229,14 @@ def test_a_folder_takes_all_files_or_none_and_what_a_killed_writer_left_goes(tmp
     for each in (dead, alive):
         each.mkdir(parents=True)
         (each / "metrics.json").write_text("half")
-    with pytest.raises(RuntimeError), storage.staged(out) as folder:
-        (folder / "first.txt").write_text("whole")
-        raise RuntimeError
+
+    def fails():
+        with storage.staged(out) as folder:
+            (folder / "first.txt").write_text("whole")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fails()
     assert [path.name for path in out.iterdir()] == [alive.name]
     with storage.staged(out) as folder:
         (folder / "first.txt").write_text("whole")
