@@ -110,16 +110,13 @@ def read(arguments: argparse.Namespace, forecaster: Forecaster) -> Table:
       DataError: the file cannot be used, or lacks a column of the training.
     """
     from minirnn import data
+    from minirnn.models.forecasting import incoming
 
-    roles = forecaster.roles_
-    asked = {role: list(getattr(roles, role)) for role in ("target", "past", "future", "static")}
     return data.read(
         arguments.data,
-        **asked,
-        series=forecaster.series_column_,
+        **incoming.as_trained(forecaster),
         date_column=arguments.date_column or forecaster.date_column_ or None,
         missing=arguments.missing or (),
-        frequency=forecaster.frequency_,
     )
 
 

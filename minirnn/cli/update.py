@@ -48,23 +48,14 @@ def run(arguments: argparse.Namespace) -> int:
     """Runs the command; returns its exit status."""
     from minirnn.data import DataError, read
     from minirnn.models import storage
+    from minirnn.models.forecasting import incoming
 
     out = arguments.out or arguments.model
     folder = os.path.dirname(os.path.abspath(out))
     if not os.path.isdir(folder) or not os.access(folder, os.W_OK | os.X_OK) or os.path.isdir(out):
         raise UsageError(f"{out}: cannot be written; choose another file")
     model = storage.load(arguments.model)
-    roles = model.roles_
-    table = read(
-        arguments.data,
-        list(roles.target),
-        past=list(roles.past),
-        future=list(roles.future),
-        static=list(roles.static),
-        series=model.series_column_,
-        date_column=arguments.date_column,
-        frequency=model.frequency_,
-    )
+    table = read(arguments.data, **incoming.as_trained(model), date_column=arguments.date_column)
     try:
         done = model.update(
             table,
@@ -90,7 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
     for line in done.notes:
         print(line)
     if done.before is not None and done.after is not None:
-        for name, before, after in zip(roles.target, done.before, done.after):
+        for name, before, after in zip(model.roles_.target, done.before, done.after):
             print(f"mean absolute error of {name} on the held-out rows: {before:.4g} before, {after:.4g} after")
     print(f"written to {out}")
     return 0

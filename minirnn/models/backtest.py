@@ -283,7 +283,7 @@ class Backtest:
         """Who wins, by how much, and whether the network is worth using; a further sentence where it only repeats."""
         return self._winner() + self._adds() + self._repeats()
 
-    @property
+    @cached_property
     def network_adds(self) -> float | None:
         """1 - error / error of the same forecast without its network; None where that is not known."""
         if self.without is None:

@@ -41,6 +41,12 @@ def to_fit(frame: Any, roles: dict[str, Any]) -> Table:
     return frame
 
 
+def as_trained(model: Forecaster) -> dict[str, Any]:
+    """The arguments with which ``minirnn.data`` reads rows in the roles of the training."""
+    roles = {role: list(getattr(model.roles_, role)) for role in ("target", "past", "future", "static")}
+    return roles | {"series": model.series_column_, "frequency": model.frequency_}
+
+
 def to_forecast(model: Forecaster, frame: Any) -> Table:
     """Rows with the columns and the frequency of the training, and enough of them to forecast from.
 
@@ -71,16 +77,7 @@ def to_update(model: Forecaster, frame: Any) -> Table:
     else:
         if not isinstance(frame, np.ndarray):
             _check_columns(model, frames.names_of(frame))
-        roles = model.roles_
-        table = prepare(
-            frame,
-            list(roles.target),
-            past=list(roles.past),
-            future=list(roles.future),
-            static=list(roles.static),
-            series=model.series_column_,
-            frequency=model.frequency_,
-        )
+        table = prepare(frame, **as_trained(model))
     _check_columns(model, table.columns)
     if table.frequency != model.frequency_:
         raise ParameterError(
