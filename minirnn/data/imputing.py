@@ -109,6 +109,28 @@ class Imputer:
                 between[:, c] = _lines(values[:, c], known[:, c], bounds, carried[:, c])
         return Filled(carried, between, known)
 
+    def sources(self, values: np.ndarray, bounds: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """The first row that is read where these rows, or any after them, are filled: (n,), not after ``rows`` (n,).
+
+        Args:
+            values: (rows, C), NaN where missing.
+            bounds: of the series in them.
+            rows: of any series; they may come in any order.
+        """
+        first = np.repeat(np.asarray(bounds)[:-1], np.diff(bounds))
+        start = first[rows]
+        result = np.array(rows)
+        for y, method in zip(values.T, self.methods):
+            known = _last_known(y, first)[rows]
+            result = np.where(known >= 0, np.minimum(known, result), result)
+            if method == "seasonal" and self.season > 1:
+                same = _last_of_phase(y, self.season)
+                for back in range(1, self.season + 1):  # a row of each phase
+                    row = rows - back
+                    found = same[np.maximum(row, 0)]
+                    result = np.where((row >= start) & (found >= start), np.minimum(found, result), result)
+        return result
+
     def notes(self, table: Table) -> list[str]:
         """What is filled in the table, how much, from when on and how, in plain sentences."""
         found = []
@@ -173,12 +195,16 @@ def _carried(
     filled = np.where(known < 0, fallback, y[known])
     if method != "seasonal" or season < 2:
         return filled
-    # The last known row of the same phase: down the columns of the rows laid out in lines of one season.
-    lines = -(-len(y) // season)
+    same = _last_of_phase(y, season)
+    return np.where(same < first, filled, y[same])
+
+
+def _last_of_phase(y: np.ndarray, season: int) -> np.ndarray:
+    """(rows,) the last row of the same phase with a value at or before each, of whichever series; -1 for none."""
+    lines = -(-len(y) // season)  # down the columns of the rows laid out in lines of one season
     same = np.full(lines * season, -1)
     same[: len(y)] = np.where(np.isnan(y), -1, np.arange(len(y)))
-    same = np.maximum.accumulate(same.reshape(lines, season), axis=0).ravel()[: len(y)]
-    return np.where(same < first, filled, y[same])
+    return np.maximum.accumulate(same.reshape(lines, season), axis=0).ravel()[: len(y)]
 
 
 def _lines(y: np.ndarray, known: np.ndarray, bounds: np.ndarray, carried: np.ndarray) -> np.ndarray:

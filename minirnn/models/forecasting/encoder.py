@@ -230,6 +230,18 @@ class Encoder:
             np.where(trained, self.scaler.std[series.which], own.std),
         )
 
+    def settled(self, series: Series, statics: np.ndarray | None = None) -> Encoder:
+        """The same for parts of these series: what a new one is scaled and filled by is told from all of its rows."""
+        own = np.where((series.which >= 0)[:, None], self.statics[series.which], 0.0) if statics is None else statics
+        return dataclasses.replace(
+            self,
+            imputer=self.fillings(series),
+            scaler=self.scales(series),
+            floor=self.floors(series),
+            usual=np.concatenate([self.usual[series.which], self.usual[-1:]]),
+            statics=own,
+        )
+
     def prepare(self, series: Series, statics: np.ndarray | None = None) -> Prepared:
         """Fills, scales and sets apart; reads no row later than each row itself, but for ``between`` (see imputing)."""
         C, rows = self.targets, series.of_rows
@@ -265,7 +277,7 @@ class Encoder:
         """Deviations (n, W, C) of windows from the reference, the reference ahead (n, N, C), and the level (n, C)."""
         R, C = self.reference.reach, self.targets
         first = prepared.series.first(origins)
-        available = np.minimum(origins - first + 1, R)
+        available = self.reference.readable(origins - first + 1)
         deviations = np.empty((len(origins), self.window, C))
         ahead, level = np.empty((len(origins), self.horizon, C)), np.empty((len(origins), C))
         for rows in np.unique(available):
@@ -278,17 +290,21 @@ class Encoder:
             level[chosen] = np.einsum("krc,r->kc", z, maps.level)
         return deviations, ahead, level
 
-    def base(self, prepared: Prepared, origins: np.ndarray) -> np.ndarray:
-        """The reference of the rows ahead with the calendar's share (n, N, C), scaled."""
-        return self.measure(prepared, origins)[1] + prepared.usual[self._ahead(origins)]
+    def base(self, prepared: Prepared, origins: np.ndarray, measured=None) -> np.ndarray:
+        """The reference of the rows ahead with the calendar's share (n, N, C), scaled.
+
+        ``measured`` is what :meth:`measure` gave for these origins, if it has been asked.
+        """
+        measured = self.measure(prepared, origins) if measured is None else measured
+        return measured[1] + prepared.usual[self._ahead(origins)]
 
     def _ahead(self, origins):
         return origins[:, None] + np.arange(1, self.horizon + 1)
 
-    def inputs(self, prepared: Prepared, origins: np.ndarray) -> np.ndarray:
-        """What the network reads (n, W, D), float32."""
+    def inputs(self, prepared: Prepared, origins: np.ndarray, measured=None) -> np.ndarray:
+        """What the network reads (n, W, D), float32; ``measured`` as in :meth:`base`."""
         origins = np.asarray(origins)
-        deviations, _, level = self.measure(prepared, origins)
+        deviations, _, level = self.measure(prepared, origins) if measured is None else measured
         rows = origins[:, None] + np.arange(1 - self.window, 1)
         parts = [deviations / self.spread]
         if self.plan.revert:

@@ -34,9 +34,10 @@ class Base(NamedTuple):
 
     def forecast(self, prepared: Prepared, origins: np.ndarray) -> np.ndarray:
         """(n, N, C), scaled."""
-        flat = self.encoder.inputs(prepared, origins).reshape(len(origins), -1)
+        measured = self.encoder.measure(prepared, origins)
+        flat = self.encoder.inputs(prepared, origins, measured).reshape(len(origins), -1)
         parts = [ridge.predict(flat[:, self.encoder.linear_inputs(c)]) for c, ridge in enumerate(self.linear)]
-        return self.encoder.base(prepared, origins) + np.stack(parts, axis=2)
+        return self.encoder.base(prepared, origins, measured) + np.stack(parts, axis=2)
 
 
 def base_forecast(bases: tuple[Base, ...], prepared: Sequence[Prepared], origins: np.ndarray) -> np.ndarray:
@@ -126,6 +127,11 @@ class Fitted:
             return kept[key]
 
         return Rows(series, prepared(self.encoder), tuple(prepared(base.encoder) for base in self.bases), statics)
+
+    def settled(self, series: Series, statics: np.ndarray | None) -> Fitted:
+        """The same for parts of these series, of which part k belongs to the k-th: see :meth:`Encoder.settled`."""
+        bases = tuple(base._replace(encoder=base.encoder.settled(series, statics)) for base in self.bases)
+        return dataclasses.replace(self, encoder=self.encoder.settled(series, statics), bases=bases)
 
     def network(self, prepared: Prepared, origins: np.ndarray, backend: str) -> np.ndarray:
         """Raw numbers of the members (K, n, N, C, P)."""

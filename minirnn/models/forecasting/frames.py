@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,13 +16,13 @@ from minirnn.models.forecasting.settings import ParameterError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from minirnn.data.imputing import Imputer
     from minirnn.data.table import Table
+    from minirnn.models.forecasting.fitted import Fitted
 
 
 def check_levels(levels) -> tuple[float, ...]:
     """Levels of intervals, between 0 and 1."""
-    levels = tuple(levels)
+    levels = tuple(levels) if isinstance(levels, Iterable) and not isinstance(levels, str) else (levels,)
     for level in levels:
         if not isinstance(level, int | float | np.number) or not 0 < level < 1:
             raise ParameterError(f"levels are shares of the truth that intervals cover, between 0 and 1; got {level!r}")
@@ -82,18 +83,17 @@ def some_series(table: Table, chosen: np.ndarray) -> Table:
     )
 
 
-def recent(series: Series, reach: int, horizon: int, imputer: Imputer) -> Series:
-    """The last rows of each series that a forecast reads, back to those they are filled from; and the rows ahead."""
-    starts = np.maximum(series.bounds[:-1], series.last - reach + 1)
-    for k, (first, last) in enumerate(zip(series.bounds[:-1], series.last)):
-        known = ~np.isnan(series.values[first : last + 1])
-        start = starts[k] - first
-        sources = [_source(column, start, m, imputer.season) for column, m in zip(known.T, imputer.methods)]
-        starts[k] = first + min(sources)
-    stops = series.last + 1 + horizon
+def recent(series: Series, fitted: Fitted) -> Series:
+    """The last rows of each series that forecasts read, back to those they are filled from; and the rows ahead."""
+    imputer, margin = fitted.encoder.imputer, 0 if fitted.outliers is None else fitted.outliers.reach
+    firsts = series.bounds[:-1]
+    starts = np.maximum(firsts, series.last - fitted.reach + 1)
+    # What is filled from a row that is clipped depends on the rows before it, too.
+    starts = np.maximum(firsts, imputer.sources(series.values, series.bounds, starts) - margin)
+    stops = series.last + 1 + fitted.steps
     rows = np.concatenate([np.arange(a, b) for a, b in zip(starts, stops)])
     bounds = np.concatenate([[0], np.cumsum(stops - starts)])
-    return Series(series.values[rows], bounds, bounds[1:] - 1 - horizon, series.times[rows], series.which)
+    return Series(series.values[rows], bounds, bounds[1:] - 1 - fitted.steps, series.times[rows], series.which)
 
 
 def unknown_ahead(series: Series, names: tuple[str, ...], columns: tuple[int, ...]) -> list[str]:
@@ -105,22 +105,10 @@ def unknown_ahead(series: Series, names: tuple[str, ...], columns: tuple[int, ..
         unknown = int(np.isnan(ahead).sum())
         if unknown:
             lines.append(
-                f"{name!r} has no value in {unknown:,} of the {len(ahead):,} rows ahead: what was last known is "
-                "carried on; give these rows with it"
+                f"{name!r} has no value in {unknown:,} of the {len(ahead):,} rows ahead: it is filled as missing "
+                "values are; give these rows with it"
             )
     return lines
-
-
-def _source(known: np.ndarray, start: int, method: str, season: int) -> int:
-    """The first row that the filling of the rows from ``start`` on reads, in a column that is known at these rows."""
-    before = np.flatnonzero(known[: start + 1])
-    source = int(before[-1]) if len(before) else start
-    if method == "seasonal" and season > 1:
-        for row in start + np.flatnonzero(~known[start:]):
-            same = np.flatnonzero(known[row % season : start : season])
-            if len(same) and not known[start + (row - start) % season : row : season].any():
-                source = min(source, int(row % season + season * same[-1]))
-    return source
 
 
 def forecast_frame(
