@@ -100,21 +100,27 @@ REFERENCES: dict[str, Callable[[Plan], bool]] = {
 }
 
 
-def choose(setting: Setting, reference: str = "auto", transform: str = "auto") -> tuple[Choice, ...]:
+def choose(
+    setting: Setting, reference: str = "auto", transform: str = "auto", progress: bool = False
+) -> tuple[Choice, ...]:
     """The plans whose mean errs least, the heaviest first; their weights sum to one.
 
     Args:
       setting: the rows; those at and after ``stop[k]`` of each series are not read.
       reference: which plans are looked at.
       transform: ``"log"`` or ``"none"``; ``"auto"`` leaves the choice.
+      progress: show a bar on standard error.
 
     Raises:
       ParameterError: the rows allow no such plan.
     """
+    from tqdm import tqdm
+
     setting = _smaller(setting)
     plans = candidates(setting, reference, transform)
-    folds = _folds(setting, plans)
-    trials = [_judge(setting, plan, folds) for plan in plans]
+    least, folds = _folds(setting, plans)
+    bar = tqdm(plans, desc="choosing", unit="plan", disable=not progress, leave=False)
+    trials = [_judge(setting, plan, least, folds) for plan in bar]
     found = min((trial.choice for trial in trials), key=lambda choice: choice.error)
     if not math.isfinite(found.error):  # too few rows to judge anything by
         return (found,)
@@ -135,15 +141,26 @@ def _mean_of(trials: list[Trial]) -> tuple[Choice, ...]:
     return tuple(dataclasses.replace(trials[k].choice, weight=float(counts[k] / STEPS)) for k in order if counts[k])
 
 
-def _folds(setting: Setting, plans: list[Plan]) -> list[tuple[np.ndarray, np.ndarray]]:
-    """(cut, until), (series,) each: those folds in which every plan can be fitted, so that all are judged alike."""
-    firsts = setting.series.bounds[:-1]
+def _folds(setting: Setting, plans: list[Plan]) -> tuple[int, list[tuple[np.ndarray, np.ndarray]]]:
+    """The rows before an origin that is judged, and the folds (cut, until), (series,) each: plans are judged alike.
+
+    As many rows as the plan that reads the most of them needs, if two folds hold origins with so many; or else as many
+    as the next one needs, and plans that need more are not judged.
+    """
+    firsts, N = setting.series.bounds[:-1], setting.horizon
     lengths = setting.stop - firsts
     ends = [firsts + (lengths * cut).astype(np.int64) for cut in CUTS]
-    least = max(plan.reference(setting.window, setting.horizon).least for plan in plans)
     folds = list(itertools.pairwise(ends))
-    suit = [fold for fold in folds if (fold[0] - firsts - least - setting.horizon).max() >= LEAST_WINDOWS]
-    return suit if len(suit) > 1 else folds
+    needed = sorted({plan.reference(setting.window, N).least for plan in plans}, reverse=True)
+    for least in needed:
+        suit = [
+            (cut, until)
+            for cut, until in folds
+            if (cut - firsts - least - N).max() >= LEAST_WINDOWS and len(setting.series.origins(least, cut, until, N))
+        ]
+        if len(suit) > 1:
+            return least, suit
+    return needed[-1], folds
 
 
 def candidates(setting: Setting, reference: str = "auto", transform: str = "auto") -> list[Plan]:
@@ -222,15 +239,15 @@ def _smaller(setting: Setting) -> Setting:
     )
 
 
-def _judge(setting: Setting, plan: Plan, folds) -> Trial:
-    """The errors of a plan with the best penalty."""
+def _judge(setting: Setting, plan: Plan, least: int, folds) -> Trial:
+    """The errors of a plan with the best penalty, at origins with ``least`` rows."""
     series, firsts, spread = setting.series, setting.series.bounds[:-1], _spread(setting)
     parts = []
-    for cut, until in folds:
+    for cut, until in folds if plan.reference(setting.window, setting.horizon).least <= least else ():
         encoder = setting.encoder(plan, cut)
         train = _some(series.origins(encoder.reference.least, firsts, cut, setting.horizon))
-        judged = _some(series.origins(setting.window, cut, until, setting.horizon))
-        if len(train) < LEAST_WINDOWS or (judged - series.first(judged) + 1 < encoder.reference.least).any():
+        judged = _some(series.origins(least, cut, until, setting.horizon))
+        if len(train) < LEAST_WINDOWS:
             return Trial(Choice(plan, 1.0, math.inf), np.empty(0))
         if len(judged):
             parts.append(_errors(encoder, encoder.prepare(series), train, judged, spread))
@@ -252,12 +269,13 @@ def _errors(
     encoder: Encoder, prepared: Prepared, train: np.ndarray, judged: np.ndarray, spread: np.ndarray
 ) -> np.ndarray:
     """Scaled errors at the known points of the judged windows, for each of ``PENALTIES``: (penalties, points)."""
-    base = encoder.base(prepared, judged)
+    measured = encoder.measure(prepared, judged)
+    base = encoder.base(prepared, judged, measured)
     truth, known = encoder.truth(prepared, judged)
     series = np.searchsorted(prepared.series.bounds, judged, side="right") - 1
     raw_truth = np.where(known, encoder.unscale(truth, prepared.series, judged), 0.0)
     scale = spread[series][:, None, :]
-    read = encoder.inputs(prepared, judged).reshape(len(judged), -1)
+    read = encoder.inputs(prepared, judged, measured).reshape(len(judged), -1)
     additions = np.zeros((len(PENALTIES), *base.shape))
     for c in range(encoder.targets):
         chosen = encoder.linear_inputs(c)
@@ -283,9 +301,10 @@ def linear_windows(encoder: Encoder, prepared: Prepared, target: int, whole: boo
     chosen = encoder.linear_inputs(target)
 
     def windows(origins):
-        inputs = encoder.inputs(prepared, origins).reshape(len(origins), -1)[:, chosen]
+        measured = encoder.measure(prepared, origins)
+        inputs = encoder.inputs(prepared, origins, measured).reshape(len(origins), -1)[:, chosen]
         truth, known = encoder.truth(prepared, origins)
-        left = (truth - encoder.base(prepared, origins))[:, :, target]
+        left = (truth - encoder.base(prepared, origins, measured))[:, :, target]
         counts = known[:, :, target]
         if whole:
             counts = np.broadcast_to(counts.all(axis=1, keepdims=True), counts.shape)

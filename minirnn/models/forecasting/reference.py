@@ -61,11 +61,19 @@ class Reference:
         """The rows without which there is no reference: a window, and two seasons."""
         return self.window if self.season <= 1 else max(self.window, 2 * self.season)
 
+    def readable(self, available):
+        """How many rows are read where so many exist (a number or an array): all of the reach, or whole seasons.
+
+        A map belongs to each number of rows: of a season of 168 rows there would be hundreds of them.
+        """
+        whole = np.maximum(available // self.season * self.season, self.least)
+        return np.where(available >= self.reach, self.reach, whole)
+
     def maps(self, available: int) -> Maps:
         """The maps where only the last ``available`` rows exist; weights of absent rows go to the others."""
         if available < self.least:
             raise ValueError(f"{available} rows; the reference reads at least {self.least}")
-        return _maps(self, min(available, self.reach))
+        return _maps(self, int(self.readable(available)))
 
     def read(self, z: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Rows z (r, ...) up to the origin -> deviations (W, ...), reference ahead (N, ...), level (...)."""
