@@ -58,6 +58,8 @@ def rows(lines: Iterable[str], wanted: Wanted, columns: list[str] | None = None)
                 delimiter = max(",;\t", key=line.count)
                 columns = _header(line, delimiter, wanted)
                 continue
+            if any("\udc80" <= letter <= "\udcff" for letter in line):  # how Python hands such bytes over
+                raise UsageError("the line holds bytes that are not UTF-8")
             cells = next(csv.reader([line], delimiter=delimiter))
             if len(cells) != len(columns):
                 raise UsageError(f"{len(cells)} cells; expected {len(columns)}: {', '.join(columns)[:200]}")

@@ -40,9 +40,15 @@ class RowsAhead:
         for time, row in zip(times.astype(np.int64).tolist(), values):
             self._rows[time] = np.asarray(row, float)
 
-    def take(self, time) -> np.ndarray | None:
-        """The values (A,) of a time that has come, if they have been told; they are not kept."""
-        return self._rows.pop(int(time.astype(np.int64)), None) if self._rows else None
+    def of(self, time) -> np.ndarray | None:
+        """The values (A,) of a time, if they have been told."""
+        return self._rows.get(int(time.astype(np.int64))) if self._rows else None
+
+    def forget(self, times: np.ndarray) -> None:
+        """Times that have come: they need not be kept."""
+        if self._rows:
+            for time in times.astype(np.int64).tolist():
+                self._rows.pop(time, None)
 
     def at(self, times: np.ndarray) -> np.ndarray:
         """(n, A) of these times, NaN where nothing has been told."""
@@ -119,15 +125,21 @@ class Sliding:
         """The time of the row that comes next."""
         return self.rows.next_time
 
+    @property
+    def last_time(self):
+        """The time of the newest row, None before the first."""
+        return self.rows.times[self.rows.end - 1] if self.rows.end else None
+
     def times_ahead(self) -> np.ndarray:
         """(N,) the times of the rows ahead."""
         return self.rows.ahead_times()
 
-    def push(self, values: np.ndarray) -> None:
-        """One more row; where the state is carried the network takes its step."""
-        self.rows.push(values)
-        if self.fitted.carried is not None:
-            self._outputs, self._states = stepping.walk(self._members, self._row()[None], self._states)
+    def extend(self, values: np.ndarray) -> None:
+        """More rows (n, columns); where the state is carried the network takes a step for each."""
+        for row in values:
+            self.rows.push(row)
+            if self.fitted.carried is not None:
+                self._outputs, self._states = stepping.walk(self._members, self._row()[None], self._states)
 
     def _row(self) -> np.ndarray:
         """What a network that carries its state reads of the newest row (D,), float32."""

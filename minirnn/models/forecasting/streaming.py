@@ -57,7 +57,7 @@ class Asking:
         start = np.atleast_1d(self._start)
         rows = lay_out(self._values, bounds, last, start, encoder.frequency, self.fitted.steps, self._which)
         if count > 2 * self.fitted.reach:  # what no forecast reads any more
-            rows = frames.recent(rows, self.fitted.reach, self.fitted.steps, encoder.imputer)
+            rows = frames.recent(rows, self.fitted)
             self._values, self._start = rows.values[: rows.last[0] + 1], rows.times[0]
         self._rows = rows
 
@@ -66,13 +66,18 @@ class Asking:
         """The time of the row that comes next."""
         return self._rows.times[len(self._values)]
 
+    @property
+    def last_time(self):
+        """The time of the newest row, None before the first."""
+        return self._rows.times[len(self._values) - 1] if len(self._values) else None
+
     def times_ahead(self) -> np.ndarray:
         """(N,) the times of the rows ahead."""
         return self._rows.times[len(self._values) :]
 
-    def push(self, values: np.ndarray) -> None:
-        """One more row."""
-        self._values = np.concatenate([self._values, values[None]])
+    def extend(self, values: np.ndarray) -> None:
+        """More rows (n, columns)."""
+        self._values = np.concatenate([self._values, values])
         self._lay_out()
 
     def forecast(self) -> Forecast | None:
@@ -115,6 +120,9 @@ class Stream:
     ):
         self.fitted = fitted
         self._ahead = RowsAhead(len(fitted.encoder.ahead))
+        if history:  # what the rows that the model keeps say of those ahead
+            later = slice(int(series.last[k]) + 1, int(series.bounds[k + 1]))
+            self._ahead.tell(series.times[later], series.values[later][:, list(fitted.encoder.ahead)])
         ends = {end for level in {*levels, alarm} for end in intervals.ends(level)}
         plain_rows = fitted.recursion is None and fitted.outliers is None
         source: Any = Sliding if plain_rows else Asking
@@ -124,7 +132,8 @@ class Stream:
         C, scaler = fitted.encoder.targets, fitted.encoder.scaler
         self.scale, self.offset = scaler.std[self.which, :C], scaler.mean[self.which, :C]
         self._alarm = tuple(fitted.calibration.quantile(end)[0] for end in intervals.ends(alarm))
-        self._next = self._source.forecast()
+        self._next: Forecast | None = None
+        self._stale = True  # whether what is known ahead has changed since the last forecast
 
     @property
     def next_time(self):
@@ -134,20 +143,27 @@ class Stream:
     def plan(self, times: np.ndarray, values: np.ndarray) -> None:
         """Tells the columns known ahead: times (n,), values (n, A) in the order of the model's columns."""
         self._ahead.tell(np.asarray(times).astype(np.asarray(self.next_time).dtype), values)
+        self._stale = True
 
     def push(self, values) -> Step | None:
         """The next row (columns,) of the series, NaN where nothing is known; None while too few rows are known."""
-        values = np.asarray(values, float)
-        encoder = self.fitted.encoder
+        values, encoder = np.asarray(values, float), self.fitted.encoder
+        columns = len(encoder.imputer.methods)
+        if values.shape != (columns,) or np.isinf(values).any():
+            raise ParameterError(
+                f"a row holds {columns} finite numbers, NaN for those that are missing; got {values.tolist()}"
+            )
         time, truth = self.next_time, values[: encoder.targets].copy()
-        planned = self._ahead.take(time)
+        planned = self._ahead.of(time)
         if planned is not None:
-            columns = list(encoder.ahead)
+            later = list(encoder.ahead)
             values = values.copy()
-            values[columns] = np.where(np.isnan(values[columns]), planned, values[columns])
+            values[later] = np.where(np.isnan(values[later]), planned, values[later])
         score, anomaly = self._judge(truth)
-        self._source.push(values)
-        self._next = self._source.forecast()
+        self._source.extend(values[None])
+        if planned is not None:
+            self._ahead.forget(np.atleast_1d(time))
+        self._next, self._stale = self._source.forecast(), False
         if self._next is None:
             return None
         return Step(time, truth, score, anomaly, self._source.times_ahead(), self._next.mean, self._next.quantiles)
@@ -162,6 +178,8 @@ class Stream:
         if time == expected:
             return 0
         said = f"the next row is due at {plain(expected)}" if frequency else f"the next row is {expected}"
+        if self._source.last_time is not None and self._source.last_time < time < expected:
+            raise ParameterError(f"{plain(time)} lies between two rows: rows are {frequency} apart, and {said}")
         if time < expected:
             raise ParameterError(f"{plain(time)} is known already, {said}; leave such rows out, or start anew")
         steps = time - expected if frequency is None else (time - expected) / np.timedelta64(1, "D")
@@ -176,20 +194,22 @@ class Stream:
 
     def skip(self, missing: int) -> None:
         """So many rows are missing: they are filled as any missing values."""
-        nothing = np.full(len(self.fitted.encoder.imputer.methods), np.nan)
-        for _ in range(missing):
-            planned = self._ahead.take(self.next_time)
-            values = nothing.copy()
-            if planned is not None:
-                values[list(self.fitted.encoder.ahead)] = planned
-            self._source.push(values)
-        if missing:
-            self._next = self._source.forecast()
+        if not missing:
+            return
+        values = np.full((missing, len(self.fitted.encoder.imputer.methods)), np.nan)
+        times = calendar.later(self.next_time, missing - 1, self.fitted.encoder.frequency)
+        times = np.concatenate([np.atleast_1d(self.next_time).astype(times.dtype), times])
+        values[:, list(self.fitted.encoder.ahead)] = self._ahead.at(times)
+        self._source.extend(values)
+        self._ahead.forget(times)
+        self._stale = True
 
     # ------------------------------------------------------------ faults
 
     def _judge(self, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Where the truth lies on the forecast of it, and whether outside its interval; NaN and False where unknown."""
+        if self._stale:
+            self._next = self._source.forecast()
         known = ~np.isnan(truth)
         if self._next is None:
             return np.full(len(truth), np.nan), np.zeros(len(truth), bool)
