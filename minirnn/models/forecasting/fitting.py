@@ -14,7 +14,7 @@ from minirnn.models.forecasting.choosing import Choice
 from minirnn.models.forecasting.fitted import Base, Fitted, Rows, base_forecast
 from minirnn.models.forecasting.intervals import Calibration
 from minirnn.models.forecasting.jobs import Job
-from minirnn.models.forecasting.series import Series
+from minirnn.models.forecasting.series import Series, in_time
 from minirnn.models.linear import Ridge
 from minirnn.models.training import History, train
 from minirnn.params import (
@@ -42,7 +42,10 @@ MOST_RECURSIVE = 500  # validation windows from which forecasts are fed back
 
 def chosen(job: Job) -> tuple[Choice, ...]:
     """The plans: chosen on training and validation rows, where the settings leave a choice."""
-    return choosing.choose(job.setting(job.parts.validation), job.settings["reference"], job.settings["transform"])
+    settings = job.settings
+    return choosing.choose(
+        job.setting(job.parts.validation), settings["reference"], settings["transform"], settings["progress"]
+    )
 
 
 def describe(settings: dict[str, Any], horizon: int, targets: int) -> Forecast:
@@ -182,7 +185,7 @@ def _recursive(job: Job, choices, mesh, checkpoint, resume, optimizer, progress)
     means, _ = judged.curves(rows, origins, backend)
     truth, known = judged.truth(rows, origins)
     errors = np.where(known, truth - means[0], np.nan)
-    spread = np.sqrt(np.nanmean(errors**2, axis=0))
+    spread = np.sqrt(np.where(known, errors**2, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1))
     spread = np.where(spread > 0, spread, 1.0)
     fitted = dataclasses.replace(fitted, recursion=spread)
     return fitted.with_scores(errors / spread), history, choices
@@ -219,7 +222,7 @@ def _data(fitted: Fitted, rows: Rows, origins: np.ndarray):
 def calibrated(fitted: Fitted, rows: Rows, origins: np.ndarray, backend: str) -> Fitted:
     """With the share of the network, and the scores of the validation windows."""
     fitted = dataclasses.replace(fitted, share=worth(fitted, rows, origins, backend))
-    return fitted.with_scores(scores(fitted, rows, _some(origins, intervals.MOST), backend))
+    return fitted.with_scores(latest_scores(fitted, rows, origins, backend))
 
 
 def calibrated_further(fitted: Fitted, series: Series, start: np.ndarray, stop: np.ndarray, backend: str) -> Fitted:
@@ -227,8 +230,13 @@ def calibrated_further(fitted: Fitted, series: Series, start: np.ndarray, stop: 
     origins = series.origins(fitted.least, start, stop, fitted.steps)
     if not len(origins):
         return fitted
-    origins = _some(origins, MOST_RECURSIVE if fitted.recursion is not None else intervals.MOST)
-    return fitted.with_scores(scores(fitted, fitted.prepare(series), origins, backend), later=True)
+    return fitted.with_scores(latest_scores(fitted, fitted.prepare(series), origins, backend), later=True)
+
+
+def latest_scores(fitted: Fitted, rows: Rows, origins: np.ndarray, backend: str) -> np.ndarray:
+    """Scores in the order of time; of too many origins of some, of all series and times."""
+    most = MOST_RECURSIVE if fitted.recursion is not None else intervals.MOST
+    return scores(fitted, rows, _some(in_time(rows.series, origins), most), backend)
 
 
 def scores(fitted: Fitted, rows: Rows, origins: np.ndarray, backend: str) -> np.ndarray:
@@ -241,10 +249,10 @@ def scores(fitted: Fitted, rows: Rows, origins: np.ndarray, backend: str) -> np.
 def worth(fitted: Fitted, rows: Rows, origins: np.ndarray, backend: str) -> float:
     """The share of the network's mean that the validation rows speak for.
 
-    With a gain g in squared error over the bases, of standard error s over blocks of N rows, it is 1 - (CAUTION s/g)^2,
-    which with a CAUTION of one is the shrinkage of James and Stein (1961); 0 where there is no gain, or where the rows
-    hold fewer than three blocks to judge by. The network was stopped where it did best on these rows, so that the gain
-    flatters it: hence two.
+    With a gain g in squared error over the bases, of standard error s over blocks of N times, it is
+    1 - (CAUTION s / g)^2, which with a CAUTION of one is the shrinkage of James and Stein (1961); 0 where there is no
+    gain, or where the rows hold fewer than three blocks to judge by. A block holds all series of its times, which may
+    move together. The network was stopped where it did best on these rows, so that the gain flatters it: hence two.
     """
     if not len(origins):
         return 0.0
@@ -257,8 +265,10 @@ def worth(fitted: Fitted, rows: Rows, origins: np.ndarray, backend: str) -> floa
             for first in range(0, len(origins), 4096)
         ]
     )
-    gain = np.where(known, left**2 - (left - added) ** 2, 0.0).sum(axis=(1, 2)) / np.maximum(known.sum(axis=(1, 2)), 1)
-    blocks = len(origins) // fitted.encoder.horizon
+    each = np.where(known, left**2 - (left - added) ** 2, 0.0).sum(axis=(1, 2)) / np.maximum(known.sum(axis=(1, 2)), 1)
+    times, which = np.unique(rows.series.times[origins], return_inverse=True)
+    gain = np.bincount(which, each) / np.bincount(which)
+    blocks = len(times) // fitted.encoder.horizon
     if blocks < 3 or gain.mean() <= 0:
         return 0.0
     means = np.array([block.mean() for block in np.array_split(gain, blocks)])

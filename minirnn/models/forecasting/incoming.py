@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from minirnn.data.table import Table
     from minirnn.models.forecaster import Forecaster
 
-LEAST_STEPS = 4  # known rows after which a regular gap is no accident
+LEAST_STEPS = 12  # known rows after which a regular gap is no accident
 
 
 def to_fit(frame: Any, roles: dict[str, Any]) -> Table:
@@ -90,8 +90,9 @@ def to_update(model: Forecaster, frame: Any) -> Table:
 
 def _check_steps(model: Forecaster, table: Table) -> None:
     """Refuses rows that regularly leave some out: they are of another frequency, and not rows that are missing."""
+    targets = [table.columns.index(name) for name in table.roles.target]
     for k in range(table.series):
-        known = np.flatnonzero((~np.isnan(table.values[table.rows_of(k)])).any(axis=1))
+        known = np.flatnonzero((~np.isnan(table.values[table.rows_of(k)][:, targets])).any(axis=1))
         apart = int(np.gcd.reduce(np.diff(known))) if len(known) > LEAST_STEPS else 1
         if apart > 1:
             of = f" of the series {table.names[k]!r}" if table.series > 1 else ""

@@ -40,7 +40,7 @@ def rolling(model: Forecaster, frame, roles: dict[str, Any], start, stride: int,
     if start is None and frame is None:
         judged = model
     else:
-        judged = Forecaster(**model.get_params())
+        judged = Forecaster(**(model.get_params() if frame is not None else model.fitted_params_))
         judged._fit(judged.get_params(), table, start)
         if not hasattr(model, "fitted_"):
             model.__dict__.update(judged.__dict__)
@@ -181,9 +181,8 @@ def _refitted(model: Forecaster, series: Series, origins: np.ndarray):
     times = series.times[origins]
     for time in np.unique(times):
         now = np.flatnonzero(times == time)
-        fresh = Forecaster(**model.get_params()).set_params(
-            window=model.window_, horizon=model.horizon_, progress=False
-        )
+        own = {"window": model.window_, "horizon": model.horizon_, "progress": False}
+        fresh = Forecaster(**model.fitted_params_ | own)
         after = series.times[origins[now[0]] + 1]
         fresh._fit(fresh.get_params(), model.table_, after)
         if fresh.history_.ended == "interrupted":  # the next origin's training would begin all the same

@@ -79,7 +79,12 @@ def until(series: Series, time, share: float, window: int, horizon: int) -> Part
     Raises:
       DataError: too few rows come before it, or none after it.
     """
-    time = np.datetime64(time, "us") if series.times.dtype.kind == "M" else int(time)
+    dated = series.times.dtype.kind == "M"
+    try:
+        time = np.datetime64(time, "us") if dated else int(time)
+    except (TypeError, ValueError):
+        wanted = "a time such as '2024-03-01'" if dated else "the number of a row, as the rows have no times"
+        raise DataError(f"start is {time!r}; expected {wanted}") from None
     first, end = series.bounds[:-1], series.last + 1
     stop = np.array([a + np.searchsorted(series.times[a:b], time, side="left") for a, b in zip(first, end)])
     held = np.maximum(np.round((stop - first) * share).astype(np.int64), horizon)
@@ -93,7 +98,8 @@ def until(series: Series, time, share: float, window: int, horizon: int) -> Part
         )
     if (end - stop).max() < horizon:
         raise DataError(
-            f"fewer than {horizon} rows come from {_in_words(time)} on; choose an earlier start, or a smaller horizon"
+            f"fewer rows than the horizon of {horizon} come from {_in_words(time)} on; choose an earlier start, or a "
+            "smaller horizon"
         )
     return Parts(first, train, stop, end)
 

@@ -65,6 +65,11 @@ class Series:
         return np.concatenate([np.empty(0, np.int64), *parts])
 
 
+def in_time(series: Series, origins: np.ndarray) -> np.ndarray:
+    """The origins of all series in the order of their times."""
+    return origins[np.argsort(series.times[origins], kind="stable")]
+
+
 def lay_out(
     values: np.ndarray,
     bounds: np.ndarray,

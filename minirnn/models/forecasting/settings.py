@@ -77,6 +77,7 @@ def check(parameters: dict[str, Any]) -> None:
             ("segment", None),
             ("bidirectional", False),
             ("convolution", None),
+            ("clip_outliers", False),
         ):
             if parameters[name] != needed:
                 raise ParameterError(

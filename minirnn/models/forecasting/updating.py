@@ -168,23 +168,30 @@ def update(
     kept = history is not None and any(history.best)
     if history is not None:
         held_out = count(int(held.sum()), "held-out row")
+        if not fitted.share:
+            notes.append(
+                "the network has no weight in this forecast, and an update leaves its other parts as they are: only "
+                "what is known, and the intervals, have changed; fit the model anew to let it learn from the new rows"
+            )
         notes.append(
-            f"the network was trained on {count(len(origins), 'new window')} and {replayed} old ones: "
-            + (f"it does better on the {held_out}" if kept else f"no member does better on the {held_out}; rolled back")
-        )
-    if history is not None and not fitted.share:
-        notes.append(
-            "the network has no weight in this forecast, whose other parts an update leaves as they are: only what is "
-            "known, and the intervals, have changed; fit the model anew to let it learn from the new rows"
+            f"the network was trained on {count(len(origins), 'new window')} and {count(replayed, 'old one')}: "
+            + (
+                f"its own loss is smaller on the {held_out}"
+                if kept
+                else f"no member does better on the {held_out}; rolled back"
+            )
         )
     share, chance, warning = drift(fitted, rows, series, fresh, stop, backend)
     if warning:
         notes.append(warning)
     every = series.origins(least, fresh, stop, fitted.steps)
     if len(every):
-        errors = fitting.scores(fitted, rows, every, backend)
-        changed = changed.with_scores(errors, later=True)
-    first, last = (frames.time_of(series, row) for row in (int(fresh[new > 0].min()), int(series.last[new > 0].max())))
+        changed = changed.with_scores(fitting.latest_scores(fitted, rows, every, backend), later=True)
+    earliest, latest = fresh[new > 0], series.last[new > 0]
+    first, last = (
+        frames.time_of(series, int(row))
+        for row in (earliest[series.times[earliest].argmin()], latest[series.times[latest].argmax()])
+    )
     done = Update(
         int(new.sum()),
         first,
@@ -206,7 +213,7 @@ def update(
         moments = history.moments if kept and history is not None else memory.moments
         record = {name: list(value) if isinstance(value, tuple) else value for name, value in done._asdict().items()}
         model.memory_ = memory._replace(moments=moments, updates=(*memory.updates, record))
-    model.recent_ = frames.recent(series, model.reach_, model.horizon_, fitted.encoder.imputer)
+    model.recent_ = frames.recent(series, fitted)
     model.fitted_ = stateful.carried_to(changed, series, model.recent_)
     return done
 
@@ -244,7 +251,8 @@ def _replayed(memory: Memory, windows: tuple[np.ndarray, ...], room: int, rng: n
 def drift(fitted: Fitted, rows: Rows, series: Series, fresh, stop, backend: str):
     """Share of new rows outside the 95 % interval of the forecast one row before, its chance, and a warning or None.
 
-    Outside lie 5 % of ordinary rows; how likely so many or more are is said by the binomial distribution.
+    Outside lie 5 % of ordinary rows; how likely so many or more are is said by the binomial distribution. Series and
+    targets may move together, so that all values of one time count as one.
     """
     origins = series.origins(fitted.least, fresh, stop, 1)
     if not len(origins):
@@ -255,7 +263,8 @@ def drift(fitted: Fitted, rows: Rows, series: Series, fresh, stop, backend: str)
     number, outside = int(known.sum()), int(((scores < low) | (scores > high))[known].sum())
     if not number:
         return None, None, None
-    chance = binomial_tail(outside, number, 1 - DRIFT_LEVEL)
+    times = len(np.unique(series.times[origins[known.any(axis=1)]]))
+    chance = binomial_tail(int(times * outside / number), times, 1 - DRIFT_LEVEL)
     warning = None
     if chance < DRIFT_CHANCE:
         warning = (
@@ -294,7 +303,7 @@ def extend(model: Forecaster, table: Table) -> tuple[Series, np.ndarray, list[st
     starts = recent.times[recent.bounds[:-1]]
     for k, name in enumerate(names):
         i = int(np.flatnonzero(recent.which == k)[0])
-        known = recent.values[recent.bounds[i] : recent.last[i] + 1]
+        known = recent.values[recent.bounds[i] : recent.last[i] + 1].copy()
         added, ahead = known[:0], recent.values[recent.last[i] + 1 : recent.bounds[i + 1]]
         if name in table.names:
             j = table.names.index(name)
@@ -316,8 +325,7 @@ def extend(model: Forecaster, table: Table) -> tuple[Series, np.ndarray, list[st
         bounds.append(bounds[-1] + len(values[-1]))
     if not total:
         raise ParameterError(
-            f"no row is new: the model knows rows up to {frames.time_of(recent, int(recent.last.max()))}; give later "
-            "ones"
+            f"no row is new: the model knows rows up to {frames.time_of(recent, _latest(recent))}; give later ones"
         )
     rows = lay_out(
         np.concatenate(values),
@@ -332,7 +340,10 @@ def extend(model: Forecaster, table: Table) -> tuple[Series, np.ndarray, list[st
 
 
 def _later(given: Series, recent: Series, i: int, known: np.ndarray, model, name: str, notes: list[str]) -> np.ndarray:
-    """The rows after the known ones, with empty ones where some are missing in between."""
+    """The rows after the known ones, with empty ones where some are missing in between.
+
+    Values that were missing in the known ones are written into these.
+    """
     from minirnn.data import calendar
 
     of = f" of the series {name!r}" if len(model.fitted_.names) > 1 else ""
@@ -351,7 +362,12 @@ def _later(given: Series, recent: Series, i: int, known: np.ndarray, model, name
                 f"the row of {both[differ][0].astype('datetime64[s]')}{of} differs from what the model knows; leave "
                 f"rows up to {frames.time_of(recent, int(recent.last[i]))} out, or fit the model anew"
             )
-        notes.append(f"{count(overlap, 'row')}{of} up to {frames.time_of(recent, int(recent.last[i]))}: known already")
+        told = np.isnan(known[a]) & ~np.isnan(given.values[b])
+        known[a] = np.where(told, given.values[b], known[a])
+        filled = f", now with {count(int(told.sum()), 'value')} that had been missing" if told.any() else ""
+        notes.append(
+            f"{count(overlap, 'row')}{of} up to {frames.time_of(recent, int(recent.last[i]))}: known already{filled}"
+        )
     if not new.any():
         return given.values[:0]
     first = given.times[new][0]
@@ -371,4 +387,12 @@ def _later(given: Series, recent: Series, i: int, known: np.ndarray, model, name
             f"{count(missing, 'row')}{of} between {frames.time_of(recent, int(recent.last[i]))} and the first new one "
             "are missing: filled as missing values"
         )
-    return np.concatenate([np.full((missing, known.shape[1]), np.nan), given.values[new]])
+    between = np.full((missing, known.shape[1]), np.nan)
+    planned = recent.values[recent.last[i] + 1 : recent.bounds[i + 1]][:missing]  # what was known of them ahead
+    between[: len(planned)] = planned
+    return np.concatenate([between, given.values[new]])
+
+
+def _latest(series: Series) -> int:
+    """The last known row of the series that goes on longest."""
+    return int(series.last[series.times[series.last].argmax()])
