@@ -153,7 +153,10 @@ def test_the_verdict_is_honest_about_ties_and_zeros():
     sentence = made(0.9, 1.0).sentence
     assert sentence.startswith("The LSTM beats the best other forecast, drift, by 10.0 % (mean absolute error 0.9000")
     assert sentence.endswith("against 1.0000 mm): it is worth using.")
-    assert "do not use this network" in made(1.1, 1.0).sentence
+    sentence = made(1.1, 1.0).sentence
+    assert sentence.startswith("The drift forecast is better than the LSTM (mean absolute error 1.000 against 1.100")
+    assert sentence.endswith(": do not use this network.")
+    assert made(1.1, 1.0, n=8).sentence.endswith("too short to tell that from chance: take the simpler one.")
     for own in (0.995, 1.0, 1.005):
         assert "within 1 %" in made(own, 1.0).sentence
     assert made(0.5, 0.0).skill is None

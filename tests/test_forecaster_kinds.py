@@ -267,7 +267,7 @@ def test_a_column_that_ends_too_early_is_said_and_carried_on():
     ahead = daily(63).iloc[60:].assign(y=np.nan, temperature=np.nan)
     roles = {"target": "y", "past": ["temperature"], "future": ["plan"]}
     model = quick().fit(frame, **roles)
-    with pytest.warns(DataWarning, match="'plan' has no value in 3 of the 3 rows ahead: .* carried on"):
+    with pytest.warns(DataWarning, match="'plan' has no value in 3 of the 3 rows ahead: .* filled"):
         carried = model.predict()
     with warnings.catch_warnings():
         warnings.simplefilter("error", DataWarning)

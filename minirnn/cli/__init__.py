@@ -31,7 +31,10 @@ class LostProcessError(RuntimeError):
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse, with one line for an error."""
+    """argparse, with one line for an error, and options by their whole names: a short one may mean two tomorrow."""
+
+    def __init__(self, *arguments, **options) -> None:
+        super().__init__(*arguments, **{"allow_abbrev": False} | options)
 
     def error(self, message: str) -> NoReturn:
         """Ends with exit status 2 and one line on standard error."""

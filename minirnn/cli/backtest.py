@@ -26,7 +26,8 @@ def add_parser(subparsers) -> None:
         "backtest",
         help="judge forecasts from many origins, beside simpler ones and what came",
         description="Trains on the rows before a start, forecasts from every origin after it, and compares with what "
-        "came: the network, the last value, seasonal naive, drift, mean, linear, exponential smoothing, ARIMA.",
+        "came: the network, the last value, seasonal naive, drift, mean, climatology, linear, exponential "
+        "smoothing, ARIMA.",
         usage="minirnn backtest [FILE] [options]",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -83,7 +83,7 @@ def errors(evaluation: Backtest) -> list[str]:
     """The table of errors, the best forecast first, and how often the network's intervals held."""
     steps = f"{evaluation.horizon} steps ahead together" if evaluation.horizon > 1 else "1 step ahead"
     unit = evaluation.units.get(evaluation.targets[0]) if evaluation.single else None
-    over = "" if evaluation.single else f", {len(evaluation.targets)} targets, {len(evaluation.names):,} series"
+    over = "" if evaluation.single else f", {evaluation.several}"
     origins = f"from {len(evaluation.origins):,} origins"
     table = evaluation.table[list(SINGLE if evaluation.single else SEVERAL)]
     table = table.rename(index=_titles(evaluation))

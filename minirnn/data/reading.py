@@ -119,7 +119,7 @@ def _found(table: Table) -> list[str]:
     words = {"known up to now only": roles.past, "known ahead": roles.future, "of each series": roles.static}
     shown = [f"{listed(names, 8)} ({word})" for word, names in words.items() if names]
     if shown:
-        notes.append(f"To forecast {listed(roles.target, 8)}, these columns help: {'; '.join(shown)}.")
+        notes.append(f"To forecast {listed(roles.target, 8)}, these columns are read too: {'; '.join(shown)}.")
     return notes
 
 

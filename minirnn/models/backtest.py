@@ -315,26 +315,34 @@ class Backtest:
         digits = digits_for(min(own, best) or max(own, best))
         unit = self.units.get(self.targets[0], "") if self.single else ""
         error = "mean absolute error" if self.ranked_by == "MAE" else "mean absolute scaled error"
-        error += "" if self.single else f", averaged over {self._several()},"
-        figures = f"{error} {in_digits(own, digits)} against {in_digits(best, digits)}{' ' + unit if unit else ''}"
+        error += "" if self.single else f", averaged over {self.several},"
+        wins = self.skill is not None and self.skill > 0
+        named = [in_digits(each, digits) for each in ((own, best) if wins else (best, own))]  # the winner's first
+        figures = f"{error} {' against '.join(named)}{' ' + unit if unit else ''}"
         if self.skill is not None and abs(self.skill) < 0.01:
             return (
                 f"The {network} and the best other forecast, {other}, are within 1 % ({figures}): use the simpler one."
             )
         found = self.skill_interval
         chance = found is not None and found.chance
-        if self.skill is not None and self.skill > 0:
-            wins = f"The {network} beats the best other forecast, {other}, by {100 * self.skill:.1f} % ({figures})"
+        if self.skill is not None and wins:
+            gain = f"The {network} beats the best other forecast, {other}, by {100 * self.skill:.1f} % ({figures})"
             if chance:
                 low, high = (f"{round(100 * each)}" for each in found or ())
-                return f"{wins}, but that is within chance (95 % interval {low} to {high} %): the simpler one may do."
+                return f"{gain}, but that is within chance (95 % interval {low} to {high} %): the simpler one may do."
             if found is None:
-                return f"{wins}; the test part is too short to tell that from chance."
-            return f"{wins}: it is worth using."
-        loses = f"The {other} forecast is better than the {network} ({figures}"
-        return f"{loses}{'; the difference is within chance' if chance else ''}): do not use this network."
+                return f"{gain}; the test part is too short to tell that from chance."
+            return f"{gain}: it is worth using."
+        loses = f"The {other} forecast is better than the {network} ({figures})"
+        if chance:
+            return f"{loses}, but that is within chance: take the simpler one."
+        if found is None and best > 0:
+            return f"{loses}; the test part is too short to tell that from chance: take the simpler one."
+        return f"{loses}: do not use this network."
 
-    def _several(self) -> str:
+    @property
+    def several(self) -> str:
+        """How many targets and series there are, of which there is more than one."""
         parts = ((len(self.targets), "targets"), (len(self.names), "series"))
         return " and ".join(f"{count:,} {noun}" for count, noun in parts if count > 1)
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from minirnn._version import __version__
 from minirnn.data.words import DataWarning, listed
-from minirnn.models.forecasting import fitting, frames, incoming, jobs, saving, stateful, statics, updating
+from minirnn.models.forecasting import fitting, frames, incoming, intervals, jobs, saving, stateful, statics, updating
 from minirnn.models.forecasting.series import of_table
 from minirnn.models.forecasting.settings import ParameterError
 
@@ -257,7 +257,7 @@ class Forecaster:
         # What predict() starts from, in this process and after loading.
         rows = of_table(table, job.horizon)  # as they came, not as they may have been clipped
         self.fitted_ = fitting.calibrated_further(self.fitted_, rows, *job.parts.of("test"), self.backend)
-        self.recent_ = frames.recent(rows, self.reach_, job.horizon, job.imputer)
+        self.recent_ = frames.recent(rows, self.fitted_)
         self.fitted_ = stateful.carried_to(self.fitted_, rows, self.recent_)
         first, stop = job.parts.of("train")
         moments = self.history_.moments
@@ -267,6 +267,9 @@ class Forecaster:
         if short.any():
             names = frames.some_names(self.fitted_.names, short)
             notes += (f"{names} cannot be forecast: fewer than {self.least_} rows.",)
+        seen = int((~np.isnan(self.fitted_.calibration.every)).sum(axis=(0, 1)).min())
+        if seen < intervals.ENOUGH:
+            notes += (f"the intervals rest on {seen} errors, which are too few to tell an interval of 95 % by.",)
         self.notes_ = (*notes, *self.history_.notes)
         return self
 
@@ -310,7 +313,7 @@ class Forecaster:
           form, with the columns ``series`` and ``target``, where there are several of them.
 
         Warns:
-          DataWarning: a column that is known ahead has no values in the rows ahead: the last one is carried on.
+          DataWarning: a column known ahead has no values in the rows ahead; they are filled as missing ones are.
         """
         self._fitted()
         levels = frames.check_levels(levels)

@@ -98,7 +98,7 @@ class Search:
         if not any(trial.configuration and trial.epochs == best.epochs for trial in self.trials):
             return (
                 f"The search ended before anything else was trained to the end ({len(self.trials)} trainings): give it "
-                "more time."
+                f"more {'trials' if self.ended == 'trials' else 'time'}."
             )
         if best.configuration == 0:
             return (

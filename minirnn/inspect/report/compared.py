@@ -102,6 +102,11 @@ def _by_horizon(subject: Subject) -> str:
     digits = digits_of(means, 3)
     main = [backtest.network, backtest.best_naive]
     order = [*main, *(key for key in means.sort_values(kind="stable").index if key not in main)]
+    limit = 1.7 * float(np.nanmax(frame.loc[main].to_numpy(float)))
+    # A line that leaves the picture tells nothing of how errors grow: its name is enough.
+    off = [key for key in order if key not in main and limit > 0 and np.nanmax(frame.loc[key]) > limit]
+    order = [key for key in order if key not in off]
+    beyond = f"; too large to be drawn: {', '.join(subject.title(key) for key in off)}" if off else ""
     looks = {backtest.network: "network", backtest.best_naive: "best"}
     rest = iter(OTHERS * len(order))
     lines = [
@@ -110,11 +115,10 @@ def _by_horizon(subject: Subject) -> str:
             steps,
             frame.loc[key].to_numpy(float),
             looks.get(key) or next(rest),
-            told=number(means[key], digits),
+            told=number(frame.loc[key].iloc[-1], digits),
         )
         for key in order
     ]
-    limit = 1.7 * float(np.nanmax(frame.loc[main].to_numpy(float)))
     first, last = frame.loc[backtest.network].iloc[[0, -1]]
     own = subject.title(backtest.network)
     alt = (
@@ -125,7 +129,7 @@ def _by_horizon(subject: Subject) -> str:
     return chart(
         lines,
         alt=alt,
-        caption="Error by steps ahead, and the mean of all steps",
+        caption=f"Error by steps ahead, and its value at the last step{beyond}",
         y_label=subject.error,
         x_label=f"steps ahead (1 step = {subject.ahead(1)})" if backtest.frequency else "steps ahead",
         limit=limit if limit > 0 else None,
