@@ -11,6 +11,7 @@ from forecasters import daily, long_form, quick, with_network
 import minirnn
 from minirnn.data import DataWarning
 from minirnn.models.forecaster import ParameterError
+from minirnn.models.forecasting import incoming, series, statics
 
 SHOPS = {"target": "y", "past": ["temperature"], "future": ["plan"], "static": ["area", "kind"], "series": "shop"}
 FEWER = (52, 44, 40)  # rows of the shops
@@ -284,3 +285,66 @@ def test_rows_of_another_frequency_are_no_rows_with_gaps():
         model.predict(frame.iloc[::2])
     gaps = frame.drop(frame.index[[3, 10, 11, 40]])
     assert len(model.predict(gaps)) == 3
+
+
+@pytest.mark.parametrize("strategy", ["direct", "recursive"])
+def test_what_fills_a_value_is_kept_however_far_back_it_lies(strategy, tmp_path):
+    """Seasonal filling where the window is shorter than the season, and gaps longer than what is read."""
+    y = 20 + 10 * (np.arange(120) % 7) + np.random.default_rng(0).normal(size=120)
+    frame = pd.DataFrame({"y": y, "open": (np.arange(120) % 7 < 5) * 1.0}, pd.date_range("2024-01-01", periods=120))
+    frame.loc[frame.index[[20, 33, 48]], "y"] = np.nan
+    frame.loc[frame.index[[30, 55]], "open"] = np.nan
+    options = {"window": 4, "season": 7, "impute": "seasonal", "reference": "smoothing", "strategy": strategy}
+    model = with_network(quick(**options).fit(frame, "y", future=["open"]))
+    pd.testing.assert_frame_equal(model.predict(frame), model.predict(), check_freq=False)
+    gap = frame.copy()
+    gap.loc[gap.index[105:119], "y"] = np.nan  # two seasons, and then one known value
+    whole = model.predict(gap)
+    assert np.isfinite(whole["mean"]).all()
+    recent = model.predict(gap.iloc[-40:])
+    np.testing.assert_allclose(recent["mean"], whole["mean"], rtol=1e-6)
+    loaded = kept(model, tmp_path)
+    stream = loaded.stream()
+    for _ in range(9):  # rows without a value go on with the season
+        found = stream.push([np.nan, np.nan])
+    rows = pd.DataFrame({"y": np.nan, "open": np.nan}, pd.date_range("2024-04-30", periods=9))
+    expected = model.fitted_.forecast(*_at_the_end(model, pd.concat([frame, rows])))[0].mean(axis=0)[0]
+    np.testing.assert_allclose(found.mean, expected, rtol=1e-5)
+
+
+def _at_the_end(model, frame):
+    """The rows as a model reads them, and the last of them as an origin, known or not."""
+    last = len(frame) - 1
+    values = frame[list(model.columns_)].to_numpy(float)
+    start = frame.index.to_numpy()[:1].astype("datetime64[us]")
+    ends, zero = np.array([0, len(values)]), np.array([0])
+    return series.lay_out(values, ends, np.array([last]), start, "D", model.horizon_, zero), np.array([last])
+
+
+def test_a_new_series_that_is_fed_back_is_scaled_by_all_of_its_rows():
+    """One step ahead a model that feeds back is the model of one step."""
+    frame = long_form(FEWER)
+    model = quick(strategy="recursive").fit(frame, **SHOPS)
+    new = frame[frame["shop"] == "shop 1"].assign(shop="new")
+    new["y"] *= np.linspace(1, 20, len(new))
+    rows = series.of_table(incoming.to_forecast(model, new), 1, model.fitted_.names)
+    one = dataclasses.replace(model.fitted_, recursion=None)
+    encoded = statics.encode(model.static_columns_, incoming.to_forecast(model, new).statics)
+    means, _ = one.forecast(rows, rows.last, (), "readable", one.prepare(rows, encoded))
+    np.testing.assert_allclose(model.predict(new)["mean"].iloc[0], means.mean(axis=0)[0, 0, 0], rtol=1e-9)
+
+
+def test_one_late_series_does_not_shut_the_seasons_out():
+    rng = np.random.default_rng(0)
+    index = pd.date_range("2024-01-01", periods=200)
+    season = np.tile(rng.normal(size=28), 8)[:200] * 10
+
+    def shop(k, rows):
+        y = season[-rows:] + rng.normal(size=rows)
+        return pd.DataFrame({"y": y, "shop": f"shop {k}"}, index[-rows:])
+
+    shops = pd.concat([shop(k, 100 if k == 3 else 200) for k in range(4)])
+    options = {"window": 7, "season": 28, "reference": "auto", "max_epochs": 1, "ensemble": 1}
+    model = quick(**options).fit(shops, "y", series="shop")
+    assert sum(choice.weight for choice in model.choices_ if choice.plan.season == 28) > 0.5
+    assert all(np.isfinite(choice.error) for choice in model.choices_)

@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from forecasters import daily, quick, with_network
 
 import minirnn
 import minirnn.cli
@@ -341,3 +342,38 @@ def test_explaining_and_exporting_need_windows(monkeypatch):
         model.explain()
     with pytest.raises(ValueError, match="cannot be exported"):
         model.export("nothing")
+
+
+def test_a_stream_knows_the_plan_that_the_model_holds_and_what_it_is_told_before_the_first_row():
+    frame = daily(110)
+    known = frame.iloc[:103].copy()
+    known.loc[known.index[100:], ["y", "temperature"]] = np.nan  # three rows that are planned
+    model = with_network(quick(horizon=3).fit(known, "y", past=["temperature"], future=["plan"]))
+    expected = model.predict()
+    low, high = expected[["lower_80", "upper_80"]].iloc[0]
+    first = frame.iloc[100]
+    at_the_end = model.stream(alarm=0.8).push([high, first["temperature"], np.nan])
+    assert at_the_end.score[0] == pytest.approx(model.fitted_.calibration.quantile(0.9)[0, 0], rel=1e-6)
+    assert low < high
+    other = model.stream(alarm=0.8)
+    other.plan(frame.index[100:103].to_numpy(), 1 - frame[["plan"]].to_numpy()[100:103])
+    step = other.push([high, first["temperature"], np.nan])
+    assert abs(step.score[0] - at_the_end.score[0]) > 1e-3
+
+
+@pytest.mark.parametrize("row", [[1.0], [1.0, 2.0, 3.0], [np.inf, 0.0], 5.0], ids=str)
+def test_rows_of_another_shape_or_without_end_are_refused(monkeypatch, row):
+    model = fit(monkeypatch, generated(300))
+    stream = model.stream()
+    with pytest.raises(ValueError, match="a row holds 2 finite numbers, NaN for those that are missing"):
+        stream.push(row)
+    assert np.isfinite(stream.push([40.0, 0.0]).mean).all()
+
+
+def test_times_between_two_rows_are_not_known_already(monkeypatch):
+    stream = fit(monkeypatch, generated(300)).stream()
+    last = stream.next_time - np.timedelta64(1, "h")
+    with pytest.raises(ValueError, match="lies between two rows: rows are h apart"):
+        stream.until(last + np.timedelta64(30, "m"))
+    with pytest.raises(ValueError, match="is known already"):
+        stream.until(last)

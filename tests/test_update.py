@@ -10,11 +10,12 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+from forecasters import daily, quick
 
 import minirnn
 import minirnn.cli
 from minirnn.models import storage
-from minirnn.models.forecasting import updating
+from minirnn.models.forecasting import fitting, intervals, series, updating
 from minirnn.models.forecasting.settings import ParameterError
 from minirnn.readable.optimizers import tree_leaves
 
@@ -244,3 +245,61 @@ def test_a_kill_leaves_a_whole_file(trained, tmp_path):
     own = [int(name.split(".")[3]) for name in names if name.startswith(".model.safetensors")]
     assert leftover.name not in names
     assert all(storage._lives(number) for number in own)
+
+
+def shops(rows, common, seed=0):
+    """Thirty series with a shock of their own, or with one in common."""
+    rng = np.random.default_rng(seed)
+    own = rng.normal(size=(30, rows))
+    y = 100 + (0.3 * own + rng.normal(size=rows) if common else own)
+    index = pd.date_range("2024-01-01", periods=rows)
+    return pd.concat([pd.DataFrame({"y": y[k], "shop": f"shop {k}"}, index) for k in range(30)])
+
+
+def test_series_that_move_together_are_no_drift():
+    frame = shops(300, common=True)
+    model = quick(ensemble=1, max_epochs=1)
+    first = frame.index < "2024-07-19"  # 200 rows
+    model.fit(frame[first], "y", series="shop")
+    drifts = []
+    for k in range(200, 300, 10):
+        now = (frame.index >= frame.index[k]) & (frame.index < frame.index[k] + pd.Timedelta(days=10))
+        drifts.append(model.update(frame[now], epochs=1).drift)
+    assert sum(drifts) == 0
+
+
+def test_the_times_of_an_update_are_those_of_the_earliest_and_the_latest_row():
+    frame = shops(120, common=False)
+    short = frame[(frame["shop"] != "shop 1") | (frame.index < "2024-03-11")]
+    model = quick(ensemble=1, max_epochs=1)
+    model.fit(short[short.index < "2024-04-01"], "y", series="shop")
+    done = model.update(frame[frame.index >= "2024-03-11"], epochs=1)
+    assert (done.first, done.last) == ("2024-03-11", "2024-04-29")
+
+
+def test_of_many_errors_those_of_all_series_are_kept_in_the_order_of_time(monkeypatch):
+    frame = shops(60, common=False)
+    model = quick(ensemble=1, max_epochs=1).fit(frame, "y", series="shop")
+    rows = series.of_table(model.table_, model.horizon_)
+    origins = rows.origins(model.least_, rows.bounds[:-1], rows.last + 1, model.horizon_)
+    seen = []
+    monkeypatch.setattr(intervals, "MOST", 60)
+    monkeypatch.setattr(fitting, "scores", lambda fitted, rows, origins, backend: seen.append(origins))
+    fitting.latest_scores(model.fitted_, model.fitted_.prepare(rows), origins, "readable")
+    assert len(seen[0]) == 60
+    assert (np.diff(rows.times[seen[0]].astype(np.int64)) >= 0).all()
+    assert len(np.unique(rows.of_rows[seen[0]])) > 20
+
+
+def test_what_was_missing_and_what_was_planned_is_not_lost():
+    frame = daily(110)
+    roles = {"target": "y", "past": ["temperature"], "future": ["plan"]}
+    known = frame.iloc[:103].copy()
+    known.loc[known.index[98:100], "temperature"] = np.nan
+    known.loc[known.index[100:], ["y", "temperature"]] = np.nan  # three rows that are planned
+    model = quick(window=14).fit(known, **roles)
+    done = model.update(frame.iloc[[95, 96, 97, 98, 99, 102, 103, 104, 105, 106, 107, 108, 109]], epochs=1)
+    assert "now with 2 values that had been missing" in "\n".join(done.notes)
+    kept = pd.DataFrame(model.recent_.values, model.recent_.times, list(model.columns_)).loc[frame.index[98:102]]
+    np.testing.assert_array_equal(kept["temperature"].iloc[:2], frame["temperature"].iloc[98:100])
+    np.testing.assert_array_equal(kept["plan"].iloc[2:], frame["plan"].iloc[100:102])

@@ -387,10 +387,10 @@ def _later(given: Series, recent: Series, i: int, known: np.ndarray, model, name
             f"{count(missing, 'row')}{of} between {frames.time_of(recent, int(recent.last[i]))} and the first new one "
             "are missing: filled as missing values"
         )
-    between = np.full((missing, known.shape[1]), np.nan)
-    planned = recent.values[recent.last[i] + 1 : recent.bounds[i + 1]][:missing]  # what was known of them ahead
-    between[: len(planned)] = planned
-    return np.concatenate([between, given.values[new]])
+    later = np.concatenate([np.full((missing, known.shape[1]), np.nan), given.values[new]])
+    planned = recent.values[recent.last[i] + 1 : recent.bounds[i + 1]][: len(later)]  # what was known of them ahead
+    later[: len(planned)] = np.where(np.isnan(later[: len(planned)]), planned, later[: len(planned)])
+    return later
 
 
 def _latest(series: Series) -> int:
