@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from minirnn.models.forecasting.fitting import shrunken
 from minirnn.models.forecasting.intervals import ENOUGH, Calibration, at_score, normal_scores, score
 from minirnn.params import QUANTILES
 
@@ -67,3 +68,13 @@ def test_missing_truths_have_no_say(rng):
     scores = rng.standard_normal((100, 2, 1))
     holes = np.concatenate([scores, np.full((50, 2, 1), np.nan)])
     np.testing.assert_array_equal(Calibration.of(holes).quantile(0.9), Calibration.of(scores).quantile(0.9))
+
+
+@pytest.mark.parametrize("series", [1, 10, 50])
+def test_a_gain_by_chance_gets_no_share_however_many_series_move_together(series, rng):
+    """Gains of mean zero that all series of a time have in common: few of them may count."""
+    times = np.tile(np.arange(60), series)
+    shares = [shrunken(np.tile(rng.normal(size=60), series), times, 3) for _ in range(300)]
+    assert np.mean(np.array(shares) > 0) < 0.08
+    apart = rng.normal(size=(series, 60)) + 0.5  # a gain that more series make more certain
+    assert series == 1 or shrunken(apart.ravel(), times, 3) > 0.6

@@ -249,10 +249,8 @@ def scores(fitted: Fitted, rows: Rows, origins: np.ndarray, backend: str) -> np.
 def worth(fitted: Fitted, rows: Rows, origins: np.ndarray, backend: str) -> float:
     """The share of the network's mean that the validation rows speak for.
 
-    With a gain g in squared error over the bases, of standard error s over blocks of N times, it is
-    1 - (CAUTION s / g)^2, which with a CAUTION of one is the shrinkage of James and Stein (1961); 0 where there is no
-    gain, or where the rows hold fewer than three blocks to judge by. A block holds all series of its times, which may
-    move together. The network was stopped where it did best on these rows, so that the gain flatters it: hence two.
+    See :func:`shrunken`, of the gain in squared error over the bases. The network was stopped where it did best on
+    these rows, so that the gain flatters it: hence a CAUTION of two.
     """
     if not len(origins):
         return 0.0
@@ -266,9 +264,22 @@ def worth(fitted: Fitted, rows: Rows, origins: np.ndarray, backend: str) -> floa
         ]
     )
     each = np.where(known, left**2 - (left - added) ** 2, 0.0).sum(axis=(1, 2)) / np.maximum(known.sum(axis=(1, 2)), 1)
-    times, which = np.unique(rows.series.times[origins], return_inverse=True)
-    gain = np.bincount(which, each) / np.bincount(which)
-    blocks = len(times) // fitted.encoder.horizon
+    return shrunken(each, rows.series.times[origins], fitted.encoder.horizon)
+
+
+def shrunken(gains: np.ndarray, times: np.ndarray, horizon: int) -> float:
+    """The share of something that gains so much, by how sure that is.
+
+    With a mean gain g of standard error s over blocks of ``horizon`` times, it is 1 - (CAUTION s / g)^2, which with a
+    CAUTION of one is the shrinkage of James and Stein (1961); 0 where nothing is gained, or where there are fewer than
+    three blocks to judge by. A block holds all series of its times: they may move together.
+
+    >>> shrunken(np.array([1.0, 1.2, 0.8, 1.1, 0.9, 1.0]), np.arange(6), horizon=2) > 0.9
+    True
+    """
+    times, which = np.unique(times, return_inverse=True)
+    gain = np.bincount(which, gains) / np.bincount(which)
+    blocks = len(times) // horizon
     if blocks < 3 or gain.mean() <= 0:
         return 0.0
     means = np.array([block.mean() for block in np.array_split(gain, blocks)])
