@@ -50,7 +50,7 @@ class Forecaster:
       strategy: ``"direct"`` (all steps ahead at once), ``"recursive"`` (one step, fed back) or ``"seq2seq"`` (a decoder
         that takes one step for each row ahead).
       segment: rows of a segment; the network then takes one step for each segment, as SegRNN (Lin et al. 2023, arXiv
-        2308.11200): for long windows. On four series with windows of 132 to 365 rows a fit took a quarter to a half of
+        2308.11200): for long windows. On four series with windows of 132 to 365 rows a fit took at best a quarter of
         the time, and the network was never more exact for it: so None, row by row, is the default.
       bidirectional: read the window in both directions.
       convolution: width of a convolution over time in front of the recurrent layers; None for none.
