@@ -236,7 +236,10 @@ BAD = [
     ("backtest week.csv --start NaT", "--start: expected a time without zone"),
     ("backtest week.csv --start 2020-01-01T00:00Z", "--start: expected a time without zone"),
     ("backtest week.csv --window 14 --horizon 7 --start 2020-01-10", "week.csv: only 9 rows come before 2020-01-10"),
-    ("backtest week.csv --horizon 7 --start 2030-01-01", "week.csv: fewer than 7 rows come from 2030-01-01"),
+    (
+        "backtest week.csv --horizon 7 --start 2030-01-01",
+        "week.csv: fewer rows than the horizon of 7 come from 2030-01-01",
+    ),
     ("backtest week.csv --stride 0", "argument --stride: expected a whole number of at least 1, got '0'"),
     ("backtest week.csv --test-fraction 0", "there is no test part"),
     # searches

@@ -346,7 +346,7 @@ def test_the_same_table_from_a_file(tmp_path):
     pd.testing.assert_frame_equal(table.statics, other.statics)
     assert table.notes == (
         "The column 'ds' holds the times, from 2020-01-01 to 2020-01-08 in steps of 'D' (3 series by 'id', 18 rows).",
-        "To forecast 'y', these columns help: 'x' (known up to now only); 'kind', 'size' (of each series).",
+        "To forecast 'y', these columns are read too: 'x' (known up to now only); 'kind', 'size' (of each series).",
     )
     with pytest.raises(DataError, match=r"seem to hold several series, 3 by the column 'id' .*: say series='id'"):
         read_csv(path, "y")

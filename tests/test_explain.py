@@ -22,7 +22,14 @@ QUICK |= {"backend": "readable"}
 VARIANTS = {
     "direct": {},
     "decoder": {"cell": "lstm", "strategy": "seq2seq", "likelihood": "student", "impute": "linear"},
-    "segments": {"segment": 3, "likelihood": "gaussian", "horizon": 4, "reference": "season", "impute": "seasonal"},
+    "segments": {
+        "segment": 3,
+        "likelihood": "gaussian",
+        "horizon": 4,
+        "reference": "season",
+        "season": 7,
+        "impute": "seasonal",
+    },
     "both ways": {"bidirectional": True, "convolution": 3, "likelihood": "none", "reference": "calendar"},
 }
 
