@@ -17,8 +17,8 @@ def softplus(z):
     >>> softplus(np.array([-1000.0, 0.0, 1000.0])).tolist()
     [0.0, 0.6931471805599453, 1000.0]
     """
-    sign = np.where(z.real < 0, -1, 1).astype(z.real.dtype)
-    return np.where(z.real < 0, 0, z) + np.log1p(np.exp(-sign * z))
+    negative = z.real < 0
+    return np.where(negative, 0, z) + np.log1p(np.exp(np.where(negative, z, -z)))
 
 
 def softplus_slope(z):

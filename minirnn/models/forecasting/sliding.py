@@ -171,8 +171,8 @@ class Sliding:
         base = base.reshape(N, C) + self._usual_ahead()
         raw = self._split(self._outputs) if fitted.carried is not None else self._network(self._inputs(targets, rest))
         mean = base + fitted.share * fitted.scale * raw[..., 0]  # (K, N, C)
-        offsets = fitted.scale[..., None] * spread(fitted.description, raw)  # (K, N, C, Q)
-        values = (mean[..., None] + offsets).sum(axis=0) / len(mean)  # (N, C, Q)
+        offsets = fitted.scale[..., None] * spread(fitted.description, raw).sum(axis=0)  # (N, C, Q)
+        values = (mean.sum(axis=0)[..., None] + offsets) / len(mean)
         ends = self._unscale(self._ends.at(values))
         # The mean of the members is taken in the unit of the targets, as a forecast of several is.
         return Forecast(self._unscale(mean).sum(axis=0) / len(mean), dict(zip(self._ends.levels, ends)), values[0])
