@@ -418,6 +418,12 @@ def test_times_get_a_few_ticks_with_different_names(days):
     assert len(set(inside)) == len(inside)
 
 
+def test_days_name_their_year_once():
+    start = np.datetime64("2015-12-29").astype("datetime64[us]").astype(int) / 1e6
+    labels = [label for _, label in charts.time_ticks(start, start + 86400 * 5)]
+    assert labels == ["29 Dec 2015", "30 Dec", "31 Dec", "1 Jan 2016", "2 Jan", "3 Jan"]
+
+
 # ---------------------------------------------------------------- a browser, where there is one
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")

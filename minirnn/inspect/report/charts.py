@@ -194,8 +194,10 @@ def time_ticks(left: float, right: float, most: int = 7) -> list[tuple[float, st
         first = math.ceil((left - start) / step) * step + start
         places = np.arange(first, right + step * 1e-9, step).tolist()
         times = [np.datetime64(round(each * 1e6), "us").item() for each in places]
-        if step >= 86400:
-            return [(at, f"{t.day} {t:%b} {t.year}") for at, t in zip(places, times)]
+        if step >= 86400:  # the year once, and where it changes: labels have little room
+            years = [None, *(t.year for t in times)]
+            names = [f"{t.day} {t:%b}" + ("" if t.year == before else f" {t.year}") for t, before in zip(times, years)]
+            return list(zip(places, names))
         clock = "%H:%M:%S" if step < 60 else "%H:%M"
         days = right - left > 86400
         return [(at, (f"{t.day} {t:%b} " if days else "") + t.strftime(clock)) for at, t in zip(places, times)]
