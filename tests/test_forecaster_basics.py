@@ -12,7 +12,7 @@ from forecasters import QUICK, arrays_of, daily, quick, with_network
 import minirnn
 from minirnn import data
 from minirnn.models.forecaster import ParameterError
-from minirnn.models.forecasting import series
+from minirnn.models.forecasting import jobs, series
 
 
 @pytest.fixture(scope="module")
@@ -288,3 +288,22 @@ def test_a_validation_fraction_of_one_fit_changes_no_parameter(weather):
     assert model.parts_.rows("validation") == 60
     assert model.fitted_params_["validation_fraction"] == 0.3
     assert model.fit(weather.iloc[:200]).parts_.rows("validation") == 30
+
+
+def test_refits_and_backtests_use_the_parameters_of_the_fit(weather):
+    model = quick().fit(weather.iloc[:150], "temp_max", valid=0.3).set_params(hidden_size=9)
+    shares = []
+    with pytest.MonkeyPatch.context() as patch:
+        usual = jobs.make
+        patch.setattr(jobs, "make", lambda settings, *rest: shares.append(settings) or usual(settings, *rest))
+        model.backtest(start="2012-05-10", stride=9)
+        model.backtest(stride=30, refit=True)
+    assert len(shares) > 1
+    assert {(each["validation_fraction"], each["hidden_size"]) for each in shares} == {(0.3, 3)}
+
+
+def test_levels_and_starts_that_make_no_sense_are_named(fitted, weather):
+    with pytest.raises(ParameterError, match=r"levels are shares of the truth .* got 80"):
+        fitted.predict(levels=80)
+    with pytest.raises(ValueError, match="start is 'soon'; expected a time such as '2024-03-01'"):
+        quick().backtest(weather, target="temp_max", start="soon")

@@ -331,7 +331,13 @@ def test_a_carried_state_equals_one_pass(monkeypatch, parameters, tmp_path):
 
 
 def test_what_a_carried_state_rules_out():
-    for name, value in (("strategy", "seq2seq"), ("segment", 4), ("bidirectional", True), ("convolution", 3)):
+    for name, value in (
+        ("strategy", "seq2seq"),
+        ("segment", 4),
+        ("bidirectional", True),
+        ("convolution", 3),
+        ("clip_outliers", True),
+    ):
         with pytest.raises(ValueError, match=f"stateful=True .* needs {name}="):
             minirnn.Forecaster(**QUICK, stateful=True, **{name: value}).fit(generated(300), "y")
 
