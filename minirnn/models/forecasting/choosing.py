@@ -186,7 +186,7 @@ def candidates(setting: Setting, reference: str = "auto", transform: str = "auto
                 "rows, or another reference",
                 "calendar": "reference='calendar' needs dates, and rows of two years, weeks or days, whose cycle they "
                 "then follow: give more rows, or another reference",
-            }[reference]
+            }.get(reference, f"transform={transform!r} needs targets above 0 in all rows: take 'auto' or 'none'")
         )
     return found
 
