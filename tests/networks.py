@@ -39,6 +39,8 @@ NETWORKS: dict[str, tuple[Network, int | None]] = {
     "dense": (Network((Dense(4, "sigmoid"), Recurrent("lstm_single_state", 5)), 2), 3),
     "residual": (Network((Residual((Recurrent("rnn", 3, activation="relu"), Dense(3))),), 2, "mean"), 3),
     "learned initial state": (Network((Recurrent("lstm", 5, True, learn_initial_state=True),), 2, "steps"), 3),
+    "both ends": (Network((Recurrent("gru", 5, True), Dropout(0.3)), 2, "ends"), 3),
+    "attention": (Network((Recurrent("lstm", 5, True), Dropout(0.3)), 2, "attention"), 3),
     "no recurrent layer": (Network((), 2, "mean"), 3),
     "all at once": (
         Network(

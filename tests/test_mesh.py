@@ -60,7 +60,7 @@ def test_rows_that_fill_up_a_batch_are_its_own(monkeypatch):
     order = np.array([[[1, 2, 3, 4], [5, 6, 7, 1]]])
     data = (np.arange(8.0),)
     for budget in (1, 10**6):
-        for block in fast.placement.blocks(data, order, np.ones((2, 4)), SimpleNamespace(size=3), budget):
+        for block in fast.placement.blocks(data, order, np.ones((2, 4)), None, SimpleNamespace(size=3), budget):
             assert block.batches.shape[2] == 6
             assert block.counts.sum() == 4 * len(block.steps)
             assert 0 not in block.data[0][block.batches]

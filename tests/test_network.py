@@ -230,7 +230,10 @@ def test_symbols_outside_the_vocabulary():
         (lambda: Convolution(3, padding="valid"), "unknown padding 'valid' of Convolution; expected one of causal"),
         (lambda: Network((Recurrent(), Embedding(3, 4))), "an Embedding must be the first layer"),
         (lambda: Residual((Embedding(3, 4),)), "cannot stand inside a Residual"),
-        (lambda: Network((), read="first"), "unknown read 'first' of Network; expected one of last, mean, steps"),
+        (
+            lambda: Network((), read="first"),
+            "unknown read 'first' of Network; expected one of last, mean, steps, ends, attention",
+        ),
         (lambda: readable.network.init(0, Network((Residual((Dense(4),)),)), 3), "Residual reads 3 features and its l"),
         (lambda: readable.network.init(0, stack(), None), "input_size is None; expected D"),
         (lambda: readable.network.init(0, Network((Embedding(5, 2),)), 3), "input_size is 3; a network that begins"),

@@ -10,8 +10,16 @@ from __future__ import annotations
 import jax.numpy as jnp
 
 from minirnn.equations import numbered
+from minirnn.fast import attention
 from minirnn.fast.activations import ACTIVATIONS
-from minirnn.params import ConvolutionParams, DenseParams, EmbeddingParams, LayerNormParams, check_features
+from minirnn.params import (
+    ConvolutionParams,
+    DenseParams,
+    DotAttentionParams,
+    EmbeddingParams,
+    LayerNormParams,
+    check_features,
+)
 
 
 @numbered("V1")
@@ -66,6 +74,19 @@ def last_step(xs, lengths):
     T, B, _ = xs.shape
     last = jnp.asarray(lengths).astype(int) - 1
     return jnp.where((last < 0)[:, None], 0, xs[last, jnp.arange(B)]) if T else jnp.zeros(xs.shape[1:], xs.dtype)
+
+
+def both_ends(xs, lengths):
+    """The last valid step of the first half of the features, the first step of the other: (T, B, D) -> (B, D)."""
+    middle = xs.shape[-1] // 2
+    first = xs[0, :, middle:] if len(xs) else jnp.zeros((xs.shape[1], xs.shape[-1] - middle), xs.dtype)
+    return jnp.concatenate([last_step(xs[:, :, :middle], lengths), first], axis=-1)
+
+
+def attended(query, xs, mask):
+    """The mean of the steps that a learned query (D,) asks for: xs (T, B, D), mask (T, B) or None -> (B, D)."""
+    queries = jnp.broadcast_to(query, xs.shape[1:])  # (B, D)
+    return attention.forward(DotAttentionParams(), queries, xs, xs, mask)[0]
 
 
 @numbered("V6")

@@ -79,6 +79,10 @@ def forward(network: Network, params: NetworkParams, xs, state=None, lengths=Non
         ys = layers.last_step(ys, lengths)
     elif network.read == "mean":
         ys = layers.mean_over_steps(ys, lengths)
+    elif network.read == "ends":
+        ys = layers.both_ends(ys, lengths)
+    elif network.read == "attention":
+        ys = layers.attended(params.head.query, ys, None if mask is None else mask[:, :, 0])
     outputs = layers.dense(params.head, ys)
     return _masked(outputs, mask) if network.read == "steps" else outputs, states
 

@@ -27,6 +27,7 @@ class Block(NamedTuple):
     batches: jax.Array  # indices of windows (K, S, B)
     counts: jax.Array  # (S, B), True for a window that counts
     steps: jax.Array  # (S,) the number of each batch within the epoch
+    kinds: jax.Array  # (S,) which loss is its own, where there are several
 
 
 def check_mesh(mesh: Mesh | None) -> None:
@@ -86,7 +87,7 @@ def _waiting(data) -> int:
     return sum(array.nbytes for array in jax.tree.leaves(data) if not isinstance(array, jax.Array))
 
 
-def blocks(data, batches, counts, mesh: Mesh | None, budget_bytes: int | None) -> Iterator[Block]:
+def blocks(data, batches, counts, kinds, mesh: Mesh | None, budget_bytes: int | None) -> Iterator[Block]:
     """Cuts an epoch into blocks of consecutive batches that fit on the device: one, where all windows fit.
 
     The rows of a block are gathered when it is asked for: ask for the next one while the last one is being computed.
@@ -95,6 +96,7 @@ def blocks(data, batches, counts, mesh: Mesh | None, budget_bytes: int | None) -
     budget = default_budget(mesh) if budget_bytes is None else budget_bytes
     batches, counts = np.asarray(batches, np.int32), np.asarray(counts) != 0
     K, S, B = batches.shape
+    kinds = np.zeros(S, np.int32) if kinds is None else np.asarray(kinds, np.int32)
     filler = 0 if mesh is None else -B % mesh.size  # rows that count for nothing, so that all devices get as many
     # They repeat a row of the batch itself: one from elsewhere might hold NaN, and zero times NaN is NaN.
     batches = np.pad(batches, ((0, 0), (0, 0), (0, filler)), mode="edge")
@@ -106,6 +108,7 @@ def blocks(data, batches, counts, mesh: Mesh | None, budget_bytes: int | None) -
             put(order, mesh, None, None, AXIS),
             put(counts, mesh, None, AXIS),
             put(np.arange(first, first + len(counts), dtype=np.int32), mesh),
+            put(kinds[first : first + len(counts)], mesh),
         )
 
     if _waiting(data) <= budget:
@@ -117,6 +120,7 @@ def blocks(data, batches, counts, mesh: Mesh | None, budget_bytes: int | None) -
     size = -(-S // number)  # all blocks are equally long, so that one program computes them
     excess = number * size - S  # batches that count for nothing
     batches, counts = np.pad(batches, ((0, 0), (0, excess), (0, 0))), np.pad(counts, ((0, excess), (0, 0)))
+    kinds = np.pad(kinds, (0, excess))
     for first in range(0, number * size, size):
         order = batches[:, first : first + size]
         # Each row once, in the order of the file, which is how a disk likes to be read.

@@ -24,7 +24,7 @@ from jax.sharding import Mesh, PartitionSpec
 
 from minirnn.fast import losses, network, placement, platforms
 from minirnn.fast.recurrent import RowsKey
-from minirnn.params import Moments, Network, NetworkParams, check_batches, check_run
+from minirnn.params import Moments, Network, NetworkParams, check_batches, check_kinds, check_run
 
 
 class TrainState(NamedTuple):
@@ -32,6 +32,7 @@ class TrainState(NamedTuple):
 
     members: Any  # NetworkParams, or whatever weights the loss takes
     optimizer: Any
+    carried: Any = None  # what a loss hands on from batch to batch, (K, B, ...) each; None of one that hands on nothing
 
 
 class Record(NamedTuple):
@@ -186,6 +187,7 @@ def run_epoch(
     counts,
     dropout_key=None,
     shared=None,
+    kinds=None,
     *,
     mesh: Mesh | None = None,
     budget_bytes: int | None = None,
@@ -195,7 +197,10 @@ def run_epoch(
     Args:
       loss: ``loss(params, batch, key) -> (weighted sum, sum of weights)`` of one member on a :class:`Batch`. It must
         not mix rows, since another device may hold the others, and hands the key on to ``network.forward``. An epoch
-        is compiled once for each loss, so hand over the same function every time.
+        is compiled once for each loss, so hand over the same function every time. A tuple of losses is one for each
+        kind of batch: of sequences of another length, say. Where ``state.carried`` is not None the loss carries
+        something from each batch to the next, such as a recurrent state: ``loss(params, batch, key, carried) ->
+        (weighted sum, sum of weights, carried)``.
       optimizer: any of optax.
       state: from :func:`start` or an earlier epoch; used up.
       data: any tree of arrays (n, ...).
@@ -205,22 +210,26 @@ def run_epoch(
       shared: any tree of arrays that every batch may read whole, such as the rows of a series: then ``data`` may be the
         places in it where windows begin, and the loss cuts them out. It lies on every device, whatever its size; hand
         over what :func:`place` made of it, or it is brought there in every epoch.
+      kinds: (S,), which of several losses each batch is for, the same for all members; None for a single loss.
       mesh: devices, or None.
       budget_bytes: for the windows on one device.
     """
     placement.check_mesh(mesh)
     count = len(jax.tree.leaves(state.members)[0])
     check_batches([len(array) for array in jax.tree.leaves(data)], batches, counts, count)
+    losses = check_kinds(loss, kinds, len(counts))
     K, S, _ = np.shape(batches)
-    compute = compiled(loss, optimizer, mesh)
+    compute = compiled(losses, optimizer, mesh)
     key = network.as_key(dropout_key)
     if key is not None:
         key = placement.put(np.asarray(jax.random.key_data(key)), mesh)
-    state = jax.tree.map(lambda array: placement.put(array, mesh), state)
+    carried = jax.tree.map(lambda array: placement.put(array, mesh, None, placement.AXIS), state.carried)
+    state = jax.tree.map(lambda array: placement.put(array, mesh), state._replace(carried=None))
+    state = state._replace(carried=carried)
     alive = placement.put(np.ones(K, bool), mesh)
     shared = placement.everywhere(shared, mesh)
     seen: list[Any] = []
-    for block in placement.blocks(data, batches, counts, mesh, budget_bytes):
+    for block in placement.blocks(data, batches, counts, kinds, mesh, budget_bytes):
         if seen:  # the rows of this block were gathered meanwhile
             jax.block_until_ready(seen[-1])
         state, alive, numbers = compute(state, alive, *block, key, shared)
@@ -232,24 +241,32 @@ def run_epoch(
 
 
 @functools.cache
-def compiled(loss: Callable, optimizer: optax.GradientTransformation, mesh: Mesh | None = None) -> Callable:
+def compiled(
+    losses: tuple[Callable, ...], optimizer: optax.GradientTransformation, mesh: Mesh | None = None
+) -> Callable:
     """The compiled loop over a block of batches, for :func:`run_epoch` and for those who want to look at it.
 
-    ``(state, alive (K,), data, batches (K, S, B), counts (S, B), steps (S,), key (2,) or None, shared) -> state, alive,
-    (sums of losses, sums of weights, largest gradients, their arrays)``, (K, S) each. ``steps`` number the batches,
-    ``counts`` and ``alive`` are booleans: a member that is not alive makes no updates any more.
+    ``(state, alive (K,), data, batches (K, S, B), counts (S, B), steps (S,), kinds (S,), key (2,) or None, shared) ->
+    state, alive, (sums of losses, sums of weights, largest gradients, their arrays)``, (K, S) each. ``steps`` number
+    the batches, ``kinds`` say which of the losses is theirs, ``counts`` and ``alive`` are booleans: a member that is
+    not alive makes no updates any more.
     """
     optimizer = optax.with_extra_args_support(optimizer)
+    branches = [_with_gradient(loss) for loss in losses]
 
     def one_batch(carry, inputs, data, key, shared):
         state, alive = carry
-        chosen, count, step = inputs
+        chosen, count, step, kind = inputs
         batch = Batch(jax.tree.map(lambda array: jnp.take(array, chosen, axis=0, mode="clip"), data), count, shared)
         if key is not None:
             key = jax.random.fold_in(key, step)
             if mesh is not None:
                 key = RowsKey(key, lax.axis_index(placement.AXIS) * len(chosen), len(chosen) * mesh.size)
-        (total, weight), dparams = jax.value_and_grad(lambda p: loss(p, batch, key), has_aux=True)(state.members)
+        operands = (state.members, batch, key, state.carried)
+        # The gradient is taken inside of each branch: one through all of them would keep what every branch saves.
+        (total, weight, carried), dparams = (
+            branches[0](*operands) if len(branches) == 1 else lax.switch(kind, branches, *operands)
+        )
         if mesh is not None:
             total, weight, dparams = _sum_over_devices((total, weight, dparams))
         mean = 1 / jnp.maximum(weight, jnp.finfo(weight.dtype).tiny)
@@ -260,26 +277,27 @@ def compiled(loss: Callable, optimizer: optax.GradientTransformation, mesh: Mesh
         updates, moved = optimizer.update(dparams, state.optimizer, state.members, value=total * mean, grad=dparams)
         new = TrainState(optax.apply_updates(state.members, updates), moved)
         keep = alive & (weight > 0)
-        state = jax.tree.map(lambda new, old: jnp.where(keep, new, old), new, state)
-        return (state, alive), (total, weight, gradient, largest.argmax())
+        state = jax.tree.map(lambda new, old: jnp.where(keep, new, old), new, state._replace(carried=None))
+        return (state._replace(carried=carried), alive), (total, weight, gradient, largest.argmax())
 
-    def one_member(k, state, alive, order, data, counts, steps, key, shared):
+    def one_member(k, state, alive, order, data, counts, steps, kinds, key, shared):
         key = None if key is None else jax.random.fold_in(network.as_key(key), k)
         step = functools.partial(one_batch, data=data, key=key, shared=shared)
-        (state, alive), numbers = lax.scan(step, (state, alive), (order, counts, steps))
+        (state, alive), numbers = lax.scan(step, (state, alive), (order, counts, steps, kinds))
         return state, alive, numbers
 
-    def block(state, alive, data, batches, counts, steps, key, shared):
-        members = jax.vmap(one_member, in_axes=(0, 0, 0, 0, None, None, None, None, None))
-        return members(jnp.arange(len(batches)), state, alive, batches, data, counts, steps, key, shared)
+    def block(state, alive, data, batches, counts, steps, kinds, key, shared):
+        members = jax.vmap(one_member, in_axes=(0, 0, 0, 0, None, None, None, None, None, None))
+        return members(jnp.arange(len(batches)), state, alive, batches, data, counts, steps, kinds, key, shared)
 
     if mesh is not None:
         everywhere, rows = PartitionSpec(), placement.AXIS
+        states = TrainState(everywhere, everywhere, PartitionSpec(None, rows))
         block = jax.shard_map(
             block,
             mesh=mesh,
             in_specs=(
-                everywhere,
+                states,
                 everywhere,
                 everywhere,
                 PartitionSpec(None, None, rows),
@@ -287,11 +305,27 @@ def compiled(loss: Callable, optimizer: optax.GradientTransformation, mesh: Mesh
                 everywhere,
                 everywhere,
                 everywhere,
+                everywhere,
             ),
-            out_specs=everywhere,
+            out_specs=(states, everywhere, everywhere),
             check_vma=False,  # the sum over the devices is ours: JAX would add one for each array
         )
     return jax.jit(block, donate_argnums=0, compiler_options=platforms.compiler_options())
+
+
+def _with_gradient(loss: Callable) -> Callable:
+    """``(params, batch, key, carried) -> (sum of losses, sum of weights, carried), gradient of the first``."""
+
+    def branch(params, batch, key, carried):
+        def total(params):
+            given = (params, batch, key) if carried is None else (params, batch, key, carried)
+            total, weight, *handed_on = loss(*given)
+            return total, (weight, lax.stop_gradient(handed_on[0]) if handed_on else None)
+
+        (value, (weight, handed_on)), dparams = jax.value_and_grad(total, has_aux=True)(params)
+        return (value, weight, handed_on), dparams
+
+    return branch
 
 
 def _sum_over_devices(tree):

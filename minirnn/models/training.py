@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -52,6 +54,14 @@ class History:
     def epochs(self) -> int:
         """Epochs that were run to their end; unknown (0) of a model that was loaded."""
         return len(self.loss)
+
+
+class Batches(NamedTuple):
+    """The batches of an epoch: rows (K, S, B), counts (S, B), and of which kind each is (S,), if there are several."""
+
+    rows: np.ndarray
+    counts: np.ndarray
+    kinds: np.ndarray | None = None
 
 
 def batches_of(rng: np.random.Generator, windows: int, batch_size: int, members: int, most: int | None = None):
@@ -119,6 +129,7 @@ def train(
     max_epochs: int,
     patience: int,
     weight_decay: float = 0.0,
+    decay_epochs: int | None = None,
     dropout_seed: int | None = None,
     most: int | None = None,
     budget_bytes: int | None = None,
@@ -128,12 +139,14 @@ def train(
     checkpoint: Checkpoint | None = None,
     resume: bool = False,
     moments: list | None = None,
+    batches: Callable[[np.random.Generator], Batches] | None = None,
 ):
     """Trains the members until none of them has improved on the validation windows for ``patience`` epochs.
 
     Args:
-      half: ``training`` (of networks) or ``forecasting`` (of forecasts), of ``minirnn.fast`` or ``minirnn.readable``.
-      description: what its functions take: a ``Network`` or a ``Forecast``.
+      half: ``training`` (of networks), ``forecasting``, ``classifying``, ... of ``minirnn.fast`` or
+        ``minirnn.readable``: what has their ``epoch``, ``evaluate`` and so on.
+      description: what its functions take: a ``Network``, a ``Forecast``, ...
       members: initial weights of each member.
       training: the training windows, as its ``epoch`` takes them: inputs (n, T, D), targets, weights, ...
       validation: the same of the validation windows.
@@ -144,6 +157,7 @@ def train(
       max_epochs: at most so many.
       patience: epochs without improvement of any member.
       weight_decay: of AdamW; 0 is Adam.
+      decay_epochs: after which the learning rate has fallen to zero, along a cosine; None keeps it as it is.
       dropout_seed: of the units that are dropped, if the description drops any; None drops none.
       most: windows that a member sees in an epoch, at most; None for all.
       budget_bytes: of windows that are kept on a device; None is a quarter of its memory.
@@ -164,8 +178,15 @@ def train(
     """
     from tqdm import tqdm
 
+    def shuffled(rng: np.random.Generator) -> Batches:
+        return Batches(*batches_of(rng, len(training[0]), batch_size, len(members), most))
+
+    draw = shuffled if batches is None else batches
+    decay_steps = None
+    if decay_epochs is not None:  # what is drawn here is drawn once more: the shuffles do not depend on the rate
+        decay_steps = decay_epochs * len(draw(copy.deepcopy(rng)).counts)
     own = optimizer is not None
-    optimizer = optimizer if own else half.make_optimizer(learning_rate, max_norm, weight_decay)
+    optimizer = optimizer if own else half.make_optimizer(learning_rate, max_norm, weight_decay, decay_steps)
     state = half.start(optimizer, members)
     if moments is not None:
         state = half.with_moments(state, moments)
@@ -189,7 +210,7 @@ def train(
             {
                 "half": half.__name__,
                 "network": description,
-                "optimizer": checkpoints.OWN if own else _adam(learning_rate, max_norm, weight_decay),
+                "optimizer": checkpoints.OWN if own else _adam(learning_rate, max_norm, weight_decay, decay_steps),
                 "members": len(members),
                 "batch_size": batch_size,
                 "seed of the shuffles": rng.bit_generator.state,
@@ -233,11 +254,10 @@ def train(
             keep_best(0)
         while not ended():
             epoch = history.epochs + 1
-            order, counts = batches_of(rng, len(training[0]), batch_size, len(members), most)
+            order, counts, kinds = draw(rng)
             drop = None if key is None else random.fold_in(key, epoch)
-            state, record = half.epoch(
-                description, optimizer, state, training, order, counts, drop, mesh=mesh, budget_bytes=budget_bytes
-            )
+            options = {"mesh": mesh, "budget_bytes": budget_bytes} | ({} if kinds is None else {"kinds": kinds})
+            state, record = half.epoch(description, optimizer, state, training, order, counts, drop, **options)
             where = diverged(record)
             if where is not None:
                 advice = (
@@ -289,9 +309,10 @@ def _about(checkpoint: Checkpoint, found: Snapshot, devices: int, ended: str) ->
     return notes
 
 
-def _adam(learning_rate: float, max_norm: float, weight_decay: float) -> str:
+def _adam(learning_rate: float, max_norm: float, weight_decay: float, decay_steps: int | None) -> str:
     """The optimiser in words, for checkpoints."""
     decay = f", weight decay {weight_decay:g}" if weight_decay else ""
+    decay += f", falling to zero in {decay_steps} updates" if decay_steps is not None else ""
     return f"Adam, rate {learning_rate:g}, norm at most {max_norm:g}{decay}"
 
 

@@ -37,6 +37,7 @@ from minirnn.params.checks import (
     check_batches,
     check_features,
     check_inputs,
+    check_kinds,
     check_lengths,
     check_run,
     check_scale,
@@ -76,10 +77,12 @@ from minirnn.params.initialisers import (
     orthogonal,
     uniform,
 )
+from minirnn.params.labelling import Labelled, Labelling, Tagged
 from minirnn.params.moments import Moments
 from minirnn.params.networks import (
     PRODUCTS,
     SAVE,
+    AttentionHeadParams,
     Convolution,
     ConvolutionParams,
     Dense,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -120,6 +121,21 @@ def check_batches(rows: list[int], batches: Array, counts: Array, members: int) 
             f"batches must lie between 0 and n - 1 = {rows[0] - 1}, the rows of the data, "
             f"got {batches.min()} to {batches.max()}"
         )
+
+
+def check_kinds(loss: Any, kinds: Array | None, batches: int) -> tuple[Callable, ...]:
+    """The losses of an epoch, a tuple; a ValueError unless ``kinds`` (S,) names one of them for each of its batches."""
+    losses = loss if isinstance(loss, tuple) else (loss,)
+    if kinds is None:
+        if len(losses) != 1:
+            raise ValueError(f"there are {len(losses)} losses and no kinds; expected which of them each batch is for")
+        return losses
+    kinds = np.asarray(kinds)
+    if kinds.shape != (batches,) or kinds.dtype.kind not in "iu":
+        raise ValueError(f"kinds is {kinds.dtype} {kinds.shape}; expected integers (S,) = ({batches},), as batches")
+    if batches and not (kinds.min() >= 0 and kinds.max() < len(losses)):
+        raise ValueError(f"kinds must lie between 0 and {len(losses) - 1}, got {kinds.min()} to {kinds.max()}")
+    return losses
 
 
 def check_run(rows: list[int], batch_size: int) -> int:

@@ -66,11 +66,19 @@ class RecurrentParams(NamedTuple):
         return not (isinstance(self.initial, tuple) and len(self.initial) == 0)
 
 
+class AttentionHeadParams(NamedTuple):
+    """A dense head behind a mean over the steps whose weights a learned query finds (A1, A5, A6)."""
+
+    query: Array  # (H,)
+    W: Array  # (H, O)
+    b: Array  # (O,)
+
+
 class NetworkParams(NamedTuple):
     """Weights of every layer (the empty tuple where a layer has none) and of the dense head."""
 
     layers: tuple[Any, ...]
-    head: DenseParams
+    head: DenseParams | AttentionHeadParams
 
 
 # ---------------------------------------------------------------- descriptions of layers
@@ -101,7 +109,7 @@ def check_rate(layer: Any, name: str) -> None:
 
 ACTIVATION_NAMES = ("identity", "tanh", "relu", "sigmoid")
 MERGES = ("concat", "sum", "mean")
-READS = ("last", "mean", "steps")
+READS = ("last", "mean", "steps", "ends", "attention")
 # What the JAX half keeps of every step for the gradient; see minirnn.fast.scan.
 SAVE = ("all", "states", "chunks")
 PRODUCTS = (None, "bfloat16")
@@ -293,8 +301,10 @@ class Network:
       layers: a tuple of layers. See :func:`stack` for the usual ones.
       output_size: O, numbers that the head gives.
       read: what the head reads: ``"last"``, the last valid step of each sequence; ``"mean"``, the mean over its valid
-        steps; ``"steps"``, every step by itself. At the last step the backward direction of a bidirectional layer has
-        read one input only: with two directions ``"mean"`` is the better choice.
+        steps; ``"steps"``, every step by itself; ``"ends"``, the last valid step of the first half of the features and
+        the first step of the second half: where both directions of a bidirectional layer end; ``"attention"``, a mean
+        whose weights a learned query finds, dot product by dot product. At the last step the backward direction of a
+        bidirectional layer has read one input only: with two directions ``"last"`` is a poor choice.
     """
 
     layers: tuple[Any, ...]
@@ -422,4 +432,9 @@ def init_network(rng, network: Network, input_size: int | None, dtype: Any = np.
         raise ValueError("input_size is None; expected D, the number of features of xs (T, B, D)")
     rng = generator(rng)
     layers, width = init_layers(rng, network.layers, input_size, dtype)
-    return NetworkParams(layers, init_dense(rng, width, network.output_size, dtype))
+    if network.read == "ends" and width % 2:
+        raise ValueError(f"read is 'ends' and the layers give {width} features; expected two halves of equal size")
+    head = init_dense(rng, width, network.output_size, dtype)
+    if network.read == "attention":  # the query starts at zero: as a mean
+        return NetworkParams(layers, AttentionHeadParams(np.zeros(width, dtype), *head))
+    return NetworkParams(layers, head)

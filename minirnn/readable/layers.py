@@ -14,11 +14,13 @@ from minirnn.equations import numbered
 from minirnn.params import (
     ConvolutionParams,
     DenseParams,
+    DotAttentionParams,
     EmbeddingParams,
     LayerNormParams,
     check_features,
     check_vocabulary,
 )
+from minirnn.readable import attention
 from minirnn.readable.activations import ACTIVATIONS
 
 
@@ -139,6 +141,37 @@ def last_step_backward(dread, cache):
     some = np.flatnonzero(last >= 0)
     dxs[last[some], some] = dread[some]
     return dxs
+
+
+def both_ends(xs, lengths):
+    """The last valid step of the first half of the features, the first step of the other: (T, B, D) -> (B, D), cache."""
+    middle = xs.shape[-1] // 2
+    end, cache = last_step(xs[:, :, :middle], lengths)
+    first = xs[0, :, middle:] if len(xs) else np.zeros((xs.shape[1], xs.shape[-1] - middle), xs.dtype)
+    return np.concatenate([end, first], axis=-1), (cache, first.shape[-1])
+
+
+def both_ends_backward(dread, cache):
+    """Gradients dread (B, D) -> dxs (T, B, D)."""
+    end, width = cache
+    middle = dread.shape[-1] - width
+    (T, B, _), _ = end
+    dsecond = np.zeros((T, B, width), dread.dtype)
+    dsecond[:1] = dread[:, middle:]
+    return np.concatenate([last_step_backward(dread[:, :middle], end), dsecond], axis=-1)
+
+
+def attended(query, xs, mask):
+    """The mean of the steps that a learned query (D,) asks for: xs (T, B, D), mask (T, B) or None -> (B, D), cache."""
+    queries = np.broadcast_to(query, xs.shape[1:])  # (B, D)
+    context, _, cache = attention.forward(DotAttentionParams(), queries, xs, xs, mask)
+    return context, cache
+
+
+def attended_backward(dread, cache):
+    """Gradients dread (B, D) -> dquery (D,), dxs (T, B, D)."""
+    _, dqueries, dkeys, dvalues = attention.backward(dread, None, cache)
+    return dqueries.sum(axis=0), dkeys + dvalues
 
 
 @numbered("V6")

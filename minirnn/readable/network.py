@@ -15,6 +15,7 @@ import numpy as np
 from minirnn import random
 from minirnn.params import (
     Array,
+    AttentionHeadParams,
     Convolution,
     Dense,
     Dropout,
@@ -81,6 +82,10 @@ def forward(network: Network, params: NetworkParams, xs, state=None, lengths=Non
         ys, read = layers.last_step(ys, lengths)
     elif network.read == "mean":
         ys, read = layers.mean_over_steps(ys, lengths)
+    elif network.read == "ends":
+        ys, read = layers.both_ends(ys, lengths)
+    elif network.read == "attention":
+        ys, read = layers.attended(params.head.query, ys, None if mask is None else mask[:, :, 0])
     outputs, head = layers.dense(params.head, ys)
     outputs = _masked(outputs, mask) if network.read == "steps" else outputs
     return outputs, states, Cache(network, mask, caches, read, head)
@@ -108,6 +113,11 @@ def backward(doutputs, dstate, cache: Cache):
         dys = layers.last_step_backward(dys, read)
     elif network.read == "mean":
         dys = layers.mean_over_steps_backward(dys, read)
+    elif network.read == "ends":
+        dys = layers.both_ends_backward(dys, read)
+    elif network.read == "attention":
+        dquery, dys = layers.attended_backward(dys, read)
+        dhead = AttentionHeadParams(dquery, *dhead)
     dlayers, dxs, dstate0 = backward_layers(network.layers, dys, dstate, mask, caches)
     return NetworkParams(dlayers, dhead), dxs, dstate0
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minirnn import random
-from minirnn.params import Moments, Network, NetworkParams, check_batches, check_run
+from minirnn.params import Moments, Network, NetworkParams, check_batches, check_kinds, check_run
 from minirnn.readable import losses, network
 from minirnn.readable.optimizers import (
     AdamState,
@@ -35,6 +35,7 @@ class TrainState(NamedTuple):
 
     members: list[Any]  # NetworkParams, or whatever weights the loss takes
     optimizer: list[Any]
+    carried: Any = None  # what a loss hands on from batch to batch, of each member; None of one that hands on nothing
 
 
 class Record(NamedTuple):
@@ -160,6 +161,7 @@ def run_epoch(
     counts,
     dropout_key=None,
     shared=None,
+    kinds=None,
     *,
     mesh: None = None,
     budget_bytes: int | None = None,
@@ -168,7 +170,9 @@ def run_epoch(
 
     Args:
       loss: ``loss(params, batch, key) -> (weighted sum, sum of weights, gradient of the weighted sum)`` of one member
-        on a :class:`Batch`.
+        on a :class:`Batch`. A tuple of losses is one for each kind of batch: of sequences of another length, say. Where
+        ``state.carried`` is not None the loss carries something from each batch to the next, such as a recurrent
+        state: ``loss(params, batch, key, carried) -> (weighted sum, sum of weights, gradient, carried)``.
       optimizer: of :mod:`minirnn.readable.optimizers`.
       state: from :func:`start` or an earlier epoch.
       data: any tree of arrays (n, ...).
@@ -177,20 +181,26 @@ def run_epoch(
       dropout_key: for the loss; every member and batch gets its own.
       shared: any tree of arrays that every batch may read whole, such as the rows of a series: then ``data`` may be the
         places in it where windows begin, and the loss cuts them out.
+      kinds: (S,), which of several losses each batch is for, the same for all members; None for a single loss.
       mesh: None.
       budget_bytes: not needed here.
     """
     _check_mesh(mesh)
     check_batches([len(array) for array in tree_leaves(data)], batches, counts, len(state.members))
-    optimizer_states, members, records = [], [], []
+    own = check_kinds(loss, kinds, len(counts))
+    kinds = [0] * len(counts) if kinds is None else kinds
+    optimizer_states, members, records, handed_on = [], [], [], []
     dropout_key = network.as_key(dropout_key)
-    for k, (params, optimizer_state, order) in enumerate(zip(*state, batches)):
+    for k, (params, optimizer_state, order) in enumerate(zip(state.members, state.optimizer, batches)):
         alive, record = True, []
-        for s, (chosen, count) in enumerate(zip(order, counts)):
+        carried = None if state.carried is None else (state.carried[k],)
+        for s, (chosen, count, kind) in enumerate(zip(order, counts, kinds)):
             key = None if dropout_key is None else random.fold_in(random.fold_in(dropout_key, k), s)
             rows = tree_map(lambda array: np.asarray(array[chosen]), data)
             with np.errstate(over="ignore", invalid="ignore"):  # the record says what was not finite
-                total, weight, dparams = loss(params, Batch(rows, count != 0, shared), key)
+                total, weight, dparams, *carried = own[kind](
+                    params, Batch(rows, count != 0, shared), key, *(carried or ())
+                )
             mean = 1 / max(weight, np.finfo(np.asarray(weight).dtype).tiny)
             dparams = tree_map(lambda d: d * d.dtype.type(mean), dparams)
             largest = np.array([np.max(np.abs(d), initial=0) for d in tree_leaves(dparams)])
@@ -201,11 +211,13 @@ def run_epoch(
             record.append((total, weight, largest.max(), largest.argmax()))
         members.append(params)
         optimizer_states.append(optimizer_state)
+        handed_on += carried or ()
         records.append([np.array(numbers) for numbers in zip(*record)])
     totals, weights, gradient, array = (np.stack(parts) for parts in zip(*records))
     tiny = np.finfo(totals.dtype).tiny
     mean = totals.sum(axis=1) / np.maximum(weights.sum(axis=1), tiny)
-    return TrainState(members, optimizer_states), Record(mean, totals / np.maximum(weights, tiny), gradient, array)
+    state = TrainState(members, optimizer_states, handed_on or None)
+    return state, Record(mean, totals / np.maximum(weights, tiny), gradient, array)
 
 
 def _check_mesh(mesh) -> None:
