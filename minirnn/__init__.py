@@ -14,12 +14,20 @@ from typing import TYPE_CHECKING
 from minirnn._version import __version__
 
 if TYPE_CHECKING:
+    from minirnn.models.classifier import Classifier
     from minirnn.models.forecaster import Forecaster
+    from minirnn.models.language_model import LanguageModel
+    from minirnn.models.seq2seq import Seq2Seq
     from minirnn.models.storage import load
+    from minirnn.models.tagger import Tagger
 
 # Public name -> the module that defines it.
 _LAZY = {
+    "Classifier": "minirnn.models.classifier",
     "Forecaster": "minirnn.models.forecaster",
+    "LanguageModel": "minirnn.models.language_model",
+    "Seq2Seq": "minirnn.models.seq2seq",
+    "Tagger": "minirnn.models.tagger",
     "load": "minirnn.models.storage",
 }
 _MODULES = (
@@ -37,7 +45,7 @@ _MODULES = (
     "search",
 )
 
-__all__ = ["Forecaster", "__version__", "load"]
+__all__ = ["Classifier", "Forecaster", "LanguageModel", "Seq2Seq", "Tagger", "__version__", "load"]
 
 
 def __getattr__(name: str):

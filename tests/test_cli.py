@@ -14,7 +14,7 @@ from commands import NAIVE, QUICK, daily, panel, run, sine, without_slow_forecas
 
 import minirnn
 from minirnn import data
-from minirnn.cli import COMMANDS, main, model, rows
+from minirnn.cli import COMMANDS, main, model, options, rows
 from minirnn.cli import parser as whole_parser
 
 METRICS = ["MAE", "RMSE", "MSE", "MAPE", "sMAPE", "MASE", "RMSSE"]
@@ -159,7 +159,7 @@ def test_options_can_be_typed_again(week):
     words += ["--layers", "2", "--clip-outliers", "--learning-rate", "0.001", "--max-norm", "1"]
     chosen = whole_parser().parse_args(words)
     assert (chosen.target, chosen.past, chosen.missing) == (["a", "b, c", "d"], [], ["-9", "n/a"])
-    again = ["forecast", *rows.command_line(chosen), *model.command_line(model.given(chosen))]
+    again = ["forecast", *rows.command_line(chosen), *model.command_line(options.given(chosen, model.GROUPS))]
     assert "--max-norm" not in again  # stands at its default
     repeated = whole_parser().parse_args([*again, "--max-norm", "1"])
     assert vars(repeated) == vars(chosen)

@@ -11,7 +11,7 @@ from forecasters import QUICK, arrays_of, daily, quick, with_network
 
 import minirnn
 from minirnn import data
-from minirnn.models.forecaster import ParameterError
+from minirnn.models.estimator import ParameterError
 from minirnn.models.forecasting import jobs, series
 
 

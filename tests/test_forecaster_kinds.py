@@ -10,7 +10,7 @@ from forecasters import daily, long_form, quick, with_network
 
 import minirnn
 from minirnn.data import DataWarning
-from minirnn.models.forecaster import ParameterError
+from minirnn.models.estimator import ParameterError
 from minirnn.models.forecasting import incoming, series, statics
 
 SHOPS = {"target": "y", "past": ["temperature"], "future": ["plan"], "static": ["area", "kind"], "series": "shop"}

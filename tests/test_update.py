@@ -15,8 +15,8 @@ from forecasters import daily, quick
 import minirnn
 import minirnn.cli
 from minirnn.models import storage
+from minirnn.models.estimator import ParameterError
 from minirnn.models.forecasting import fitting, intervals, series, updating
-from minirnn.models.forecasting.settings import ParameterError
 from minirnn.readable.optimizers import tree_leaves
 
 QUICK = {"hidden_size": 6, "window": 12, "horizon": 4, "ensemble": 2, "max_epochs": 2, "backend": "readable"}

@@ -18,7 +18,21 @@ from typing import NoReturn
 
 from minirnn._version import __version__
 
-COMMANDS = ("forecast", "predict", "update", "stream", "backtest", "search", "explain", "export", "bench")
+COMMANDS = (
+    "forecast",
+    "classify",
+    "tag",
+    "text",
+    "translate",
+    "predict",
+    "update",
+    "stream",
+    "backtest",
+    "search",
+    "explain",
+    "export",
+    "bench",
+)
 LOST = 3  # exit status of a process that misses another one, for the launcher
 
 

@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 
-from minirnn.cli import UsageError, devices, model, note, places, positive, printing, rows
+from minirnn.cli import UsageError, devices, model, note, options, places, positive, printing, rows
 
 EXAMPLES = """examples:
   minirnn backtest load.csv --target MW                                every origin of the last quarter of the rows
@@ -37,7 +37,7 @@ def add_parser(subparsers) -> None:
     group.add_argument("--start", metavar="TIME", help="the first time that is forecast (default: the test part's)")
     group.add_argument("--stride", type=positive, default=1, metavar="N", help="rows between two origins (default: 1)")
     group.add_argument("--refit", action="store_true", help="fit everything anew at every origin")
-    model.add_options(parser)
+    options.add(parser, model.GROUPS)
     group = parser.add_argument_group("results")
     group.add_argument("--out", metavar="FILE", help="write every forecast from every origin (.csv)")
     group.add_argument("--json", action="store_true", help="print the metrics as JSON, and nothing else")

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from minirnn.cli import UsageError, note, places, positive, predict
+from minirnn.cli import UsageError, loading, note, places, positive, predict
 from minirnn.cli.rows import names
 
 if TYPE_CHECKING:
@@ -61,15 +61,13 @@ def add_parser(subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs the command; returns its exit status."""
-    from minirnn.models import storage
-
     out = places.folder(arguments.out)
     for option in ("date_column", "missing"):
         if arguments.data is None and getattr(arguments, option) is not None:
             raise UsageError(f"--{option.replace('_', '-')} belongs to a file of rows, and none was given")
     if arguments.seed < 0:
         raise UsageError(f"--seed must be 0 or more, got {arguments.seed}")
-    model = storage.load(arguments.model)
+    model = loading.load(arguments.model, "explain", "Forecaster")
     table = None if arguments.data is None else predict.read(arguments, model)
     try:
         explanation = model.explain(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from minirnn.cli import UsageError, levels, places
+from minirnn.cli import UsageError, levels, loading, places
 
 EXAMPLES = """examples:
   minirnn export report/model.safetensors --out forecast.zip
@@ -53,11 +53,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Runs the command; returns its exit status."""
     import jax
 
-    from minirnn.models import storage
-
     out = places.file(arguments.out, arguments.model, endings=(".zip",))
     assert out is not None
-    model = storage.load(arguments.model)
+    model = loading.load(arguments.model, "export", "Forecaster")
     # Else the file would hold the paths of the source files on this machine, as notes for debuggers.
     jax.config.update("jax_traceback_in_locations_limit", 0)
     try:

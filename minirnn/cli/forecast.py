@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from minirnn.cli import UsageError, devices, launcher, levels, model, note, places, positive, printing, rows
+from minirnn.cli import checkpoints, devices, launcher, levels, model, note, options, places, printing, rows
 
 if TYPE_CHECKING:
     from minirnn.data.table import Table
@@ -46,7 +45,7 @@ def add_parser(subparsers) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     rows.add_options(parser)
-    model.add_options(parser)
+    options.add(parser, model.GROUPS)
     group = parser.add_argument_group("results")
     group.add_argument(
         "--levels", type=levels, default=(0.8, 0.95), metavar="X,Y", help="of the intervals (default: 0.8,0.95)"
@@ -54,26 +53,9 @@ def add_parser(subparsers) -> None:
     group.add_argument("--out", metavar="DIR", help=f"write {', '.join(FILES)}")
     group.add_argument("--json", action="store_true", help="print what metrics.json holds, and nothing else")
     group.add_argument("--quiet", action="store_true", help="no progress bar, no word about devices")
-    group = parser.add_argument_group("checkpoints")
-    group.add_argument("--checkpoint", metavar="FILE", help="keep the training in this file (.safetensors)")
-    often = group.add_mutually_exclusive_group()
-    often.add_argument("--checkpoint-every", type=positive, metavar="N", help="write it every N epochs (default: 1)")
-    often.add_argument("--checkpoint-minutes", type=_minutes, metavar="M", help="write it every M minutes instead")
-    group.add_argument(
-        "--resume", action="store_true", help="go on from the checkpoint, to the same result; anew if there is none"
-    )
+    checkpoints.add_options(parser)
     devices.add_options(parser)
     parser.set_defaults(run=run)
-
-
-def _minutes(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected a positive number, got {text!r}")
-    return value
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -82,10 +64,8 @@ def run(arguments: argparse.Namespace) -> int:
     from minirnn.models.forecasting.frames import check_levels
 
     devices.check(arguments)
-    checkpoint = _checkpoint(arguments)
     out = places.folder(arguments.out)
-    if checkpoint is not None and out is not None and _absolute(checkpoint.path) in (_absolute(out / n) for n in FILES):
-        raise UsageError(f"--checkpoint {checkpoint.path}: --out writes a result there; choose another file")
+    checkpoint = checkpoints.of(arguments, out, FILES)
     forecaster = model.forecaster(arguments)
     check_levels(arguments.levels)
     if devices.launches(arguments):
@@ -118,22 +98,6 @@ def run(arguments: argparse.Namespace) -> int:
         if out is not None:
             print(f"\nwritten to {out}: {', '.join(FILES)}")
     return 0
-
-
-def _checkpoint(arguments: argparse.Namespace):
-    """Where the training is kept, and how often."""
-    from minirnn.models.checkpoint import Checkpoint
-
-    if arguments.checkpoint is not None:
-        return Checkpoint(arguments.checkpoint, arguments.checkpoint_every, arguments.checkpoint_minutes)
-    for option in ("checkpoint_every", "checkpoint_minutes", "resume"):
-        if getattr(arguments, option):
-            raise UsageError(f"--{option.replace('_', '-')} needs --checkpoint FILE")
-    return None
-
-
-def _absolute(path) -> str:
-    return os.path.realpath(path)
 
 
 def _report(source: str, table: Table, forecaster: Forecaster, evaluation: Backtest, forecast, said) -> list[str]:
@@ -185,7 +149,7 @@ def _write(out: Path, forecaster: Forecaster, evaluation: Backtest, forecast, so
 
 def _explanation(forecaster: Forecaster):
     """What moved the forecast of the first target of the first series; None for forecasts that cannot be explained."""
-    from minirnn.models.forecaster import ParameterError
+    from minirnn.models.estimator import ParameterError
 
     try:
         return forecaster.explain()

@@ -3,31 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from minirnn.cli import positive
+from minirnn.cli import options, positive
+from minirnn.cli.options import TRAINING, Groups, Option, stating
 
 if TYPE_CHECKING:
     from minirnn.models.forecaster import Forecaster
 
 
-class Option(NamedTuple):
-    """One parameter on the command line; ``kind`` is a type, the choices, or None for a switch."""
-
-    parameter: str
-    kind: Any
-    help: str
-    metavar: str | None = None
-    name: str | None = None
-
-    @property
-    def flag(self) -> str:
-        """As it is typed."""
-        return self.name or f"--{self.parameter.replace('_', '-')}"
-
-
-# No default is written into the options: what was not given keeps that of the Forecaster, which the help states.
-GROUPS: dict[str, tuple[Option, ...]] = {
+GROUPS: Groups = {
     "what is forecast": (
         Option("horizon", positive, "steps ahead (default: 7 days, 24 hours, 12 months, ...)", "N"),
         Option("window", positive, "rows that the network reads (default: 30 days, 72 hours, 24 months, ...)", "N"),
@@ -64,41 +49,21 @@ GROUPS: dict[str, tuple[Option, ...]] = {
         Option("ensemble", positive, "members, trained side by side and averaged (default: 5)", "K"),
         Option("dropout", float, "rate (default: 0)", "X"),
     ),
-    "training": (
-        Option("seed", int, "of initial weights, shuffles and dropped units (default: 0)", "N"),
-        Option("learning_rate", float, "of Adam (default: 0.003)", "X"),
-        Option("weight_decay", float, "of AdamW (default: 0)", "X"),
-        Option("batch_size", positive, "windows in a batch (default: 32)", "B"),
-        Option("max_epochs", positive, "at most so many epochs (default: 100)", "N"),
-        Option("patience", positive, "epochs without improvement before it ends (default: 10)", "N"),
-        Option("max_norm", float, "of the gradients; larger ones are scaled down (default: 1)", "X"),
-        Option(
-            "backend",
-            ("fast", "readable"),
-            "fast: JAX; readable: NumPy with the hand-derived backward pass (default: fast)",
-        ),
+    "training": stating(
+        TRAINING,
+        {
+            "learning_rate": 3e-3,
+            "weight_decay": 0.0,
+            "batch_size": 32,
+            "max_epochs": 100,
+            "patience": 10,
+            "max_norm": 1.0,
+            "backend": "fast",
+        },
+        rows="windows",
     ),
 }
 OPTIONS = {option.parameter: option for group in GROUPS.values() for option in group}
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Adds all of them, in groups."""
-    for title, options in GROUPS.items():
-        group = parser.add_argument_group(title)
-        for option in options:
-            about: dict[str, Any] = {"dest": option.parameter, "default": None, "help": option.help}
-            if option.kind is None:
-                group.add_argument(option.flag, action="store_true", **about)
-            elif isinstance(option.kind, tuple):
-                group.add_argument(option.flag, choices=option.kind, **about)
-            else:
-                group.add_argument(option.flag, type=option.kind, metavar=option.metavar, **about)
-
-
-def given(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The parameters that were given, by name."""
-    return {name: getattr(arguments, name) for name in OPTIONS if getattr(arguments, name) is not None}
 
 
 def forecaster(arguments: argparse.Namespace) -> Forecaster:
@@ -110,7 +75,7 @@ def forecaster(arguments: argparse.Namespace) -> Forecaster:
     from minirnn.models.forecaster import Forecaster
     from minirnn.models.forecasting import settings
 
-    model = Forecaster(**given(arguments))
+    model = Forecaster(**options.given(arguments, GROUPS))
     settings.check(model.get_params())
     return model
 

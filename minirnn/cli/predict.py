@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import io
 import json
 from typing import TYPE_CHECKING
 
-from minirnn.cli import UsageError, levels, note, places, printing
+from minirnn.cli import UsageError, levels, loading, note, places, printing
 from minirnn.cli.rows import names
 
 if TYPE_CHECKING:
@@ -54,7 +55,6 @@ def add_parser(subparsers) -> None:
     parser.add_argument(
         "--levels",
         type=levels,
-        default=(0.8, 0.95),
         metavar="X,Y",
         help="of the intervals (default: 0.8,0.95; '' for none)",
     )
@@ -68,19 +68,34 @@ def add_parser(subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs the command; returns its exit status."""
+    loaded = loading.load(arguments.model, "predict")
+    kind = type(loaded).__name__
+    if kind == "Forecaster":
+        return _forecast(arguments, loaded)
+    for option in ("levels", "date_column", "missing"):
+        if getattr(arguments, option) is not None:
+            raise UsageError(f"--{option.replace('_', '-')} belongs to forecasts; {arguments.model} is a {kind}")
+    if arguments.backend is not None:
+        loaded.set_params(backend=arguments.backend)
+    command = importlib.import_module(f"minirnn.cli.{loading.TRAINED_BY[kind]}")
+    status: int = command.predict(arguments, loaded)
+    return status
+
+
+def _forecast(arguments: argparse.Namespace, forecaster: Forecaster) -> int:
+    """The forecast of a Forecaster, as CSV or JSON."""
     from minirnn.data.words import DataError
     from minirnn.models import storage
-    from minirnn.models.forecaster import ParameterError
+    from minirnn.models.estimator import ParameterError
     from minirnn.models.forecasting.frames import check_levels
 
     out = places.file(
         arguments.out, arguments.model, arguments.data, endings=(".json",) if arguments.json else (".csv",)
     )
-    chosen = check_levels(arguments.levels)
+    chosen = check_levels((0.8, 0.95) if arguments.levels is None else arguments.levels)
     for option in ("date_column", "missing"):
         if arguments.data is None and getattr(arguments, option) is not None:
             raise UsageError(f"--{option.replace('_', '-')} belongs to a file of rows, and none was given")
-    forecaster: Forecaster = storage.load(arguments.model)
     if arguments.backend is not None:
         forecaster.set_params(backend=arguments.backend)
     table = None if arguments.data is None else read(arguments, forecaster)

@@ -8,7 +8,7 @@ import re
 import shlex
 from typing import TYPE_CHECKING
 
-from minirnn.cli import UsageError, devices, model, note, places, positive, printing, rows
+from minirnn.cli import UsageError, devices, model, note, options, places, positive, printing, rows
 
 if TYPE_CHECKING:
     from minirnn.models.searching import Search, Trial
@@ -51,7 +51,7 @@ def add_parser(subparsers) -> None:
     )
     group.add_argument("--json", action="store_true", help="print the result as JSON, and nothing else")
     group.add_argument("--quiet", action="store_true", help="no line for each training")
-    model.add_options(parser)
+    options.add(parser, model.GROUPS)
     parser.set_defaults(run=run)
 
 
@@ -88,7 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
             out=out,
             resume=arguments.resume,
             report=None if arguments.quiet else lambda trial: note(_line(trial)),
-            **model.given(arguments),
+            **options.given(arguments, model.GROUPS),
         )
     except DataError as error:
         raise DataError(f"{source}: {error}") from None

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from minirnn.cli import UsageError, note
+from minirnn.cli import UsageError, loading, note
 
 EXAMPLES = """examples:
   minirnn stream model.safetensors < rows.csv > forecasts.csv
@@ -61,10 +61,9 @@ def add_parser(subparsers) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Runs the command; returns its exit status."""
     from minirnn.cli import lines
-    from minirnn.models import storage
     from minirnn.models.forecasting.streaming import plain
 
-    model = storage.load(arguments.model)
+    model = loading.load(arguments.model, "stream", "Forecaster")
     levels, alarm = _levels(arguments.levels), arguments.alarm
     if not 0 < alarm < 1:
         raise UsageError(f"--alarm must lie between 0 and 1, got {alarm:g}")

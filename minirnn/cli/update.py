@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 
-from minirnn.cli import UsageError, note, positive
+from minirnn.cli import UsageError, loading, note, positive
 
 EXAMPLES = """examples:
   minirnn update model.safetensors new.csv                      the file is replaced at the very end, or not at all
@@ -47,14 +47,13 @@ def add_parser(subparsers) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Runs the command; returns its exit status."""
     from minirnn.data import DataError, read
-    from minirnn.models import storage
     from minirnn.models.forecasting import incoming
 
     out = arguments.out or arguments.model
     folder = os.path.dirname(os.path.abspath(out))
     if not os.path.isdir(folder) or not os.access(folder, os.W_OK | os.X_OK) or os.path.isdir(out):
         raise UsageError(f"{out}: cannot be written; choose another file")
-    model = storage.load(arguments.model)
+    model = loading.load(arguments.model, "update", "Forecaster")
     table = read(arguments.data, **incoming.as_trained(model), date_column=arguments.date_column)
     try:
         done = model.update(

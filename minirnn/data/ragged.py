@@ -118,7 +118,8 @@ def _cut(
             break
         back.append(np.r_[0, through[:, 1:].argmin(axis=0) + 1] if count > 1 else back[0])
         best = np.r_[np.inf, through[:, 1:].min(axis=0)]
-    firsts, j = [], count - 1
+    firsts: list[int] = []
+    j = count - 1
     for first in reversed(back):
         firsts.append(int(first[j]) if len(firsts) < len(back) - 1 else 0)
         j = firsts[-1] - 1
@@ -146,9 +147,9 @@ def batches(rng: np.random.Generator, buckets: Buckets, members: int) -> tuple[n
         for order in orders:
             mixed = rng.permutation(rows)
             order.append(np.resize(mixed, steps * B).reshape(steps, B))
-    mixed = rng.permutation(sum(map(len, counts)))
-    order = np.stack([np.concatenate(each)[mixed] for each in orders])
-    return order, np.concatenate(counts)[mixed], np.concatenate(kinds)[mixed]
+    turns = rng.permutation(sum(map(len, counts)))
+    rows_of = np.stack([np.concatenate(order)[turns] for order in orders])
+    return rows_of, np.concatenate(counts)[turns], np.concatenate(kinds)[turns]
 
 
 def _columns(lengths: np.ndarray) -> np.ndarray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import os
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -12,9 +11,10 @@ import numpy as np
 
 from minirnn._version import __version__
 from minirnn.data.words import DataWarning, listed
+from minirnn.models.estimator import Estimator, ParameterError
 from minirnn.models.forecasting import fitting, frames, incoming, intervals, jobs, saving, stateful, statics, updating
 from minirnn.models.forecasting.series import of_table
-from minirnn.models.forecasting.settings import ParameterError
+from minirnn.models.parameters import plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Forecaster", "ParameterError"]
 
 
-class Forecaster:
+class Forecaster(Estimator):
     """Forecasts the next ``horizon`` values of one or several columns from the last ``window`` rows.
 
     The forecast is the sum of a reference that moves with the rows (a level and a season), of a linear map of the
@@ -150,26 +150,6 @@ class Forecaster:
         self.test_fraction = test_fraction
         self.progress = progress
 
-    # ------------------------------------------------------------ parameters, as in scikit-learn
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """The arguments of the constructor, as they were given."""
-        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
-
-    def set_params(self, **params) -> Forecaster:
-        """Changes arguments of the constructor; an unknown one is a ParameterError."""
-        known = self.get_params()
-        for name, value in params.items():
-            if name not in known:
-                raise ParameterError(f"unknown parameter {name!r}; expected one of {', '.join(known)}")
-            setattr(self, name, value)
-        return self
-
-    def __repr__(self) -> str:
-        defaults = {name: p.default for name, p in inspect.signature(type(self)).parameters.items()}
-        changed = ", ".join(f"{k}={v!r}" for k, v in self.get_params().items() if v != defaults[k])
-        return f"Forecaster({changed})"
-
     # ------------------------------------------------------------ fitting
 
     def fit(
@@ -217,12 +197,8 @@ class Forecaster:
         """
         roles = {"target": target, "past": past, "future": future, "static": static, "series": series}
         settings = self.get_params() | ({} if valid is None else {"validation_fraction": valid})
-        before = dict(self.__dict__)
-        try:
+        with self._whole_or_as_before():
             return self._fit(settings, incoming.to_fit(frame, roles), None, checkpoint, resume, devices, optimizer)
-        except BaseException:
-            self.__dict__ = before  # a model that was fitted stays what it was, not the weights of one fit with the
-            raise  # scales of another
 
     def _fit(
         self,
@@ -295,10 +271,6 @@ class Forecaster:
 
     # ------------------------------------------------------------ forecasting
 
-    def _fitted(self) -> None:
-        if not hasattr(self, "fitted_"):
-            raise ParameterError("this Forecaster is not fitted yet; call fit(frame, target=...) first")
-
     def predict(self, frame=None, levels: tuple[float, ...] = (0.8, 0.95)) -> pd.DataFrame:
         """The forecast of the ``horizon`` rows that follow the last known row of each series.
 
@@ -316,7 +288,7 @@ class Forecaster:
         Warns:
           DataWarning: a column known ahead has no values in the rows ahead; they are filled as missing ones are.
         """
-        self._fitted()
+        self._check_fitted()
         levels = frames.check_levels(levels)
         levels = levels if self.fitted_.calibrated else ()
         if frame is None:
@@ -373,7 +345,7 @@ class Forecaster:
         Raises:
           ParameterError: not fitted, no row is new, or a row does not fit the model.
         """
-        self._fitted()
+        self._check_fitted()
         done = updating.update(
             self,
             incoming.to_update(self, frame),
@@ -413,7 +385,7 @@ class Forecaster:
         """
         from minirnn.models.forecasting import streaming
 
-        self._fitted()
+        self._check_fitted()
         names = self.fitted_.names
         if series is None and len(names) == 1:
             series = names[0]
@@ -434,7 +406,7 @@ class Forecaster:
         """
         from minirnn.models.forecasting import judging
 
-        self._fitted()
+        self._check_fitted()
         if not hasattr(self, "table_"):
             raise ParameterError("a loaded model holds no test rows; fit it again to evaluate it")
         if not self.parts_.rows("test"):
@@ -515,7 +487,7 @@ class Forecaster:
         """
         from minirnn.models.forecasting import explaining
 
-        self._fitted()
+        self._check_fitted()
         self._reads_windows("explained")
         return explaining.explain(self, frame, target, series, by_step, repeats, seed)
 
@@ -527,10 +499,8 @@ class Forecaster:
                 f"a model with stateful=True reads a whole series, not windows; it cannot be {done} yet"
             )
 
-    def save(self, path) -> None:
-        """Writes everything that :meth:`predict` needs to one ``.safetensors`` file, whole or not at all."""
-        self._fitted()
-        saving.save(self, path)
+    def _flatten(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        return saving.flatten(self)
 
     def export(self, path, platforms: tuple[str, ...] = ("cpu",), levels: tuple[float, ...] = (0.8, 0.95)) -> None:
         """Writes the forecast function to a zip file that runs with JAX alone, whole or not at all.
@@ -552,7 +522,7 @@ class Forecaster:
         """
         from minirnn.models.forecasting import exporting
 
-        self._fitted()
+        self._check_fitted()
         self._reads_windows("exported")
         exporting.export(self, path, platforms, levels)
 
@@ -563,7 +533,7 @@ class Forecaster:
     def _about(self) -> dict[str, Any]:
         """What made this model, for reports."""
         return {
-            **{name: jobs.plain(value) for name, value in self.fitted_params_.items() if name != "progress"},
+            **{name: plain(value) for name, value in self.fitted_params_.items() if name != "progress"},
             "window": self.window_,
             "horizon": self.horizon_,
             "season": self.season_,

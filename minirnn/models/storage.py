@@ -19,7 +19,13 @@ from minirnn._version import __version__
 
 FORMAT = 2
 # Kind of model, as written in the file -> the module that defines the class of that name.
-KINDS = {"Forecaster": "minirnn.models.forecaster"}
+KINDS = {
+    "Forecaster": "minirnn.models.forecaster",
+    "Classifier": "minirnn.models.classifier",
+    "Tagger": "minirnn.models.tagger",
+    "LanguageModel": "minirnn.models.language_model",
+    "Seq2Seq": "minirnn.models.seq2seq",
+}
 
 
 class ModelFileError(ValueError):

@@ -13,6 +13,7 @@ import numpy as np
 from minirnn import random
 from minirnn.models import checkpoint as checkpoints
 from minirnn.models.checkpoint import Checkpoint, Keeper, Snapshot
+from minirnn.models.trees import array_names
 
 
 class TrainingError(ValueError):
@@ -54,6 +55,15 @@ class History:
     def epochs(self) -> int:
         """Epochs that were run to their end; unknown (0) of a model that was loaded."""
         return len(self.loss)
+
+    def as_dict(self) -> dict[str, Any]:
+        """What a file keeps of it."""
+        return {name: getattr(self, name) for name in ("loss", "validation", "best", "ended")}
+
+    @classmethod
+    def of(cls, kept: dict[str, Any]) -> History:
+        """The reverse of :meth:`as_dict`."""
+        return cls(list(kept["loss"]), list(kept["validation"]), list(kept["best"]), str(kept["ended"]))
 
 
 class Batches(NamedTuple):
@@ -104,15 +114,6 @@ def describe(record: Any, k: int, s: int, params: Any) -> str:
         f"batch {s + 1} of {steps}{member}: the loss is {record.losses[k, s]:.4g}, the largest gradient {gradient(s)}"
     )
     return text + (f" after {gradient(s - 1)} in the batch before" if s else "")
-
-
-def array_names(params: Any, name: str = "") -> list[str]:
-    """The names of all arrays of weights, in the order of the tree: ``layers[0].weights.Wx``, ..."""
-    if not isinstance(params, tuple | list):
-        return [name or "weights"]
-    parts = zip(params._fields, params) if hasattr(params, "_fields") else enumerate(params)
-    named = [(f"{name}.{key}".lstrip(".") if isinstance(key, str) else f"{name}[{key}]", part) for key, part in parts]
-    return [array for label, part in named for array in array_names(part, label)]
 
 
 def train(

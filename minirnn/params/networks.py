@@ -78,7 +78,7 @@ class NetworkParams(NamedTuple):
     """Weights of every layer (the empty tuple where a layer has none) and of the dense head."""
 
     layers: tuple[Any, ...]
-    head: DenseParams | AttentionHeadParams
+    head: Any  # DenseParams, or AttentionHeadParams where the head reads by attention
 
 
 # ---------------------------------------------------------------- descriptions of layers

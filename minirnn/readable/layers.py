@@ -144,7 +144,7 @@ def last_step_backward(dread, cache):
 
 
 def both_ends(xs, lengths):
-    """The last valid step of the first half of the features, the first step of the other: (T, B, D) -> (B, D), cache."""
+    """The last valid step of the first half of the features, the first step of the other: (T, B, D) -> (B, D)."""
     middle = xs.shape[-1] // 2
     end, cache = last_step(xs[:, :, :middle], lengths)
     first = xs[0, :, middle:] if len(xs) else np.zeros((xs.shape[1], xs.shape[-1] - middle), xs.dtype)

@@ -189,7 +189,8 @@ def run_epoch(
     check_batches([len(array) for array in tree_leaves(data)], batches, counts, len(state.members))
     own = check_kinds(loss, kinds, len(counts))
     kinds = [0] * len(counts) if kinds is None else kinds
-    optimizer_states, members, records, handed_on = [], [], [], []
+    optimizer_states, members, records = [], [], []
+    handed_on: list[Any] = []
     dropout_key = network.as_key(dropout_key)
     for k, (params, optimizer_state, order) in enumerate(zip(state.members, state.optimizer, batches)):
         alive, record = True, []

@@ -20,9 +20,9 @@ import numpy as np
 from minirnn.data import calendar
 from minirnn.data.imputing import Imputer
 from minirnn.data.scaling import Scaler
+from minirnn.models.estimator import ParameterError
 from minirnn.models.forecasting.encoder import Encoder, Plan, Prepared
 from minirnn.models.forecasting.series import Series
-from minirnn.models.forecasting.settings import ParameterError
 from minirnn.models.linear import Ridge
 
 CUTS = (0.5, 2 / 3, 5 / 6, 1.0)

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from minirnn.data.words import listed
+from minirnn.models.estimator import ParameterError
 from minirnn.models.forecasting import attributions, gates, importance, incoming, neighbours, program, statics
 from minirnn.models.forecasting.attributions import Attribution
 from minirnn.models.forecasting.explanation import Explanation
 from minirnn.models.forecasting.fitted import base_forecast
 from minirnn.models.forecasting.program import Program
 from minirnn.models.forecasting.series import Series, of_table
-from minirnn.models.forecasting.settings import ParameterError
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minirnn._version import __version__
+from minirnn.models.estimator import ParameterError
 from minirnn.models.forecasting import frames, intervals
 from minirnn.models.forecasting.program import Place, Program, Window, places
-from minirnn.models.forecasting.settings import ParameterError
 from minirnn.models.storage import write_atomically
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from minirnn.data.words import listed, plain_time
+from minirnn.models.estimator import ParameterError
 from minirnn.models.forecasting.intervals import ends
 from minirnn.models.forecasting.series import Series
-from minirnn.models.forecasting.settings import ParameterError
 
 if TYPE_CHECKING:
     import pandas as pd

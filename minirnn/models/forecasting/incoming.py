@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minirnn.data.words import listed
+from minirnn.models.estimator import ParameterError
 from minirnn.models.forecasting import frames
-from minirnn.models.forecasting.settings import ParameterError
 
 if TYPE_CHECKING:
     from minirnn.data.table import Table

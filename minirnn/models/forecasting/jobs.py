@@ -13,13 +13,15 @@ from minirnn.data.imputing import Imputer
 from minirnn.data.outliers import Outliers
 from minirnn.data.season import guess_season
 from minirnn.data.words import DataError
+from minirnn.models import fitting
+from minirnn.models.estimator import ParameterError
 from minirnn.models.forecasting import frames, parts, settings, statics
 from minirnn.models.forecasting.choosing import Setting
 from minirnn.models.forecasting.encoder import Encoder
 from minirnn.models.forecasting.parts import Parts
 from minirnn.models.forecasting.series import Series, of_table
-from minirnn.models.forecasting.settings import ParameterError
 from minirnn.models.forecasting.statics import Column
+from minirnn.models.parameters import plain
 
 if TYPE_CHECKING:
     from minirnn.data.table import Table
@@ -209,28 +211,8 @@ def batch_shape(parameters: dict[str, Any], table: Table) -> tuple[int, int, int
 
 
 def mesh(parameters: dict[str, Any], table: Table, count: int | None) -> Any:
-    """The devices that train, None for one.
-
-    Args:
-      parameters: of the Forecaster.
-      table: the rows.
-      count: how many; None takes as many as make the training faster.
-
-    Raises:
-      ParameterError: the NumPy half has one only.
-    """
-    if parameters["backend"] == "readable":
-        if count not in (None, 1):
-            raise ParameterError(f"devices is {count}; the NumPy half computes on one processor")
-        return None
-    from minirnn.fast import devices
-
-    return devices.mesh(devices.default_count(batch_shape(parameters, table)) if count is None else count)
-
-
-def plain(value: Any) -> Any:
-    """A NumPy scalar as the Python number that JSON can hold."""
-    return value.item() if isinstance(value, np.generic) else value
+    """The devices that train, None for one: see :func:`minirnn.models.fitting.mesh`."""
+    return fitting.mesh(parameters["backend"], lambda: batch_shape(parameters, table), count)
 
 
 def _usable(parameters: dict[str, Any], table: Table, start) -> tuple[Table, tuple[str, ...]]:

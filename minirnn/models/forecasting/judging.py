@@ -10,12 +10,12 @@ import numpy as np
 from minirnn.models import baselines, metrics
 from minirnn.models.backtest import Backtest
 from minirnn.models.context import Context
+from minirnn.models.estimator import ParameterError
 from minirnn.models.forecasting import frames, incoming, intervals
 from minirnn.models.forecasting.fitted import Rows
 from minirnn.models.forecasting.intervals import Calibration
 from minirnn.models.forecasting.parts import Parts
 from minirnn.models.forecasting.series import Series, of_table
-from minirnn.models.forecasting.settings import ParameterError
 from minirnn.params import QUANTILES
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from minirnn.data.imputing import METHODS, Imputer
 from minirnn.data.outliers import Outliers
 from minirnn.data.scaling import Scaler
 from minirnn.data.table import Roles
-from minirnn.models import storage
+from minirnn.models import storage, trees
 from minirnn.models.forecasting import fitting, format1, series, stateful
 from minirnn.models.forecasting.choosing import Choice
 from minirnn.models.forecasting.encoder import Encoder, Plan
@@ -20,7 +20,7 @@ from minirnn.models.forecasting.intervals import Calibration
 from minirnn.models.forecasting.statics import Column
 from minirnn.models.forecasting.updating import Memory
 from minirnn.models.linear import Ridge
-from minirnn.models.training import History, array_names
+from minirnn.models.training import History
 from minirnn.params import Direct, Moments, init_horizon
 
 if TYPE_CHECKING:
@@ -31,11 +31,6 @@ NOT_CALIBRATED = (
     "The model was saved by an earlier version of minirnn, which calibrated nothing: its forecasts come without "
     "intervals; fit it again to have them."
 )
-
-
-def save(model: Forecaster, path) -> None:
-    """Writes the model."""
-    storage.save(path, "Forecaster", *flatten(model))
 
 
 def flatten(model: Forecaster) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -73,9 +68,8 @@ def flatten(model: Forecaster) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
             limits = getattr(fitted.outliers, name)
             arrays[f"outliers.{name}"] = np.where(np.isinf(limits), np.nan, limits)
     for k, params in enumerate(fitted.members):
-        arrays |= {f"members.{k}.{name}": array for name, array in zip(array_names(params), _leaves(params))}
+        arrays |= trees.to_arrays(f"members.{k}.", params)
     arrays |= _memory_arrays(model.memory_)
-    history = model.history_
     description = {
         # As they were when it was trained: a parameter changed since then does not describe these weights.
         "parameters": {name: _plain(value) for name, value in model.fitted_params_.items() if name != "progress"},
@@ -111,7 +105,7 @@ def flatten(model: Forecaster) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         ],
         "share": fitted.share,
         "counted": model.frequency_ is None,
-        "history": {name: getattr(history, name) for name in ("loss", "validation", "best", "ended")},
+        "history": model.history_.as_dict(),
         "devices": model.devices_,
         "memory": _memory_description(model.memory_),
     }
@@ -161,8 +155,7 @@ def restore(cls, arrays: dict[str, np.ndarray], description: dict[str, Any]) -> 
         raise ValueError(f"unexpected array {sorted(of_memory)[0]}")
     model.devices_ = int(description.get("devices", 1))
     model.notes_ = () if model.fitted_.calibrated else (NOT_CALIBRATED,)
-    kept = description["history"]
-    model.history_ = History(list(kept["loss"]), list(kept["validation"]), list(kept["best"]), str(kept["ended"]))
+    model.history_ = History.of(description["history"])
     return model
 
 
@@ -225,13 +218,7 @@ def _fitted(model, arrays, description) -> Fitted:
     inputs = sum(map(len, own.channels().values()))
     features = 0 if params["strategy"] != "seq2seq" and params["segment"] is None else len(own.names) + len(ahead)
     template = init_horizon(0, network.horizon, inputs, features)
-    members = []
-    for k in range(params["ensemble"]):
-        leaves = [
-            storage.expect(arrays, f"members.{k}.{name}", leaf.shape).astype(leaf.dtype)
-            for name, leaf in zip(array_names(template), _leaves(template))
-        ]
-        members.append(_with_leaves(template, iter(leaves)))
+    members = [trees.from_arrays(arrays, f"members.{k}.", template) for k in range(params["ensemble"])]
     share = float(description["share"])
     if not 0 <= share <= 1:
         raise ValueError(f"share is {share}")
@@ -319,7 +306,7 @@ def _memory_arrays(memory: Memory | None) -> dict[str, np.ndarray]:
     arrays = {f"replay.{name}": array for name, array in zip(_REPLAY, memory.replay)}
     for k, moments in enumerate(memory.moments or ()):
         for part, tree in (("m", moments.m), ("v", moments.v)):
-            arrays |= {f"moments.{k}.{part}.{name}": a for name, a in zip(array_names(tree), _leaves(tree))}
+            arrays |= trees.to_arrays(f"moments.{k}.{part}.", tree)
     return arrays
 
 
@@ -346,12 +333,8 @@ def _memory(fitted: Fitted, arrays, about) -> Memory | None:
         for k, steps in zip(range(len(fitted.members)), about["steps"], strict=True):
             if type(steps) is not int or steps < 0:
                 raise ValueError(f"memory.steps holds {steps!r}")
-            trees = []
-            for part in ("m", "v"):
-                names = [f"moments.{k}.{part}.{name}" for name in array_names(template)]
-                leaves = [storage.expect(arrays, name, a.shape) for name, a in zip(names, _leaves(template))]
-                trees.append(_with_leaves(template, iter(leaves)))
-            moments.append(Moments(steps, *trees))
+            m, v = (trees.from_arrays(arrays, f"moments.{k}.{part}.", template) for part in ("m", "v"))
+            moments.append(Moments(steps, m, v))
     if type(about["seen"]) is not int or not all(isinstance(update, dict) for update in about["updates"]):
         raise ValueError("memory holds no whole updates")
     return Memory(replay, about["seen"], moments, tuple(about["updates"]))
@@ -360,19 +343,6 @@ def _memory(fitted: Fitted, arrays, about) -> Memory | None:
 def _error(value: float | None) -> float:
     """A cross-validated error; None stands for one that could not be judged: JSON knows no infinity."""
     return np.inf if value is None else float(value)
-
-
-def _leaves(tree) -> list[np.ndarray]:
-    if not isinstance(tree, tuple):
-        return [np.asarray(tree)]
-    return [leaf for part in tree for leaf in _leaves(part)]
-
-
-def _with_leaves(tree, leaves):
-    if not isinstance(tree, tuple):
-        return next(leaves)
-    parts = [_with_leaves(part, leaves) for part in tree]
-    return type(tree)(*parts) if hasattr(tree, "_fields") else tuple(parts)
 
 
 def _plain(value):

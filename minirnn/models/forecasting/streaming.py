@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from minirnn.data import calendar
+from minirnn.models.estimator import ParameterError
 from minirnn.models.forecasting import frames, intervals
 from minirnn.models.forecasting.fitted import Fitted
 from minirnn.models.forecasting.series import Series, lay_out
-from minirnn.models.forecasting.settings import ParameterError
 from minirnn.models.forecasting.sliding import Forecast, RowsAhead, Sliding
 from minirnn.params import QUANTILES
 

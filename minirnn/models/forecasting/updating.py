@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from minirnn.data.words import count
+from minirnn.models.estimator import ParameterError
 from minirnn.models.forecasting import fitting, frames, intervals, stateful
 from minirnn.models.forecasting.fitted import Fitted, Rows
 from minirnn.models.forecasting.series import Series, lay_out
-from minirnn.models.forecasting.settings import ParameterError
 from minirnn.models.training import train
 
 if TYPE_CHECKING:

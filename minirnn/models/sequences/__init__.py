@@ -1,0 +1,1 @@
+"""What the models of sequences have in common: parameters, fitting, reading, saving, judging."""
