@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import functools
+import inspect
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -131,6 +133,7 @@ def train(
     patience: int,
     weight_decay: float = 0.0,
     decay_epochs: int | None = None,
+    warm_up: float = 0.0,
     dropout_seed: int | None = None,
     most: int | None = None,
     budget_bytes: int | None = None,
@@ -159,6 +162,7 @@ def train(
       patience: epochs without improvement of any member.
       weight_decay: of AdamW; 0 is Adam.
       decay_epochs: after which the learning rate has fallen to zero, along a cosine; None keeps it as it is.
+      warm_up: the share of these epochs in which the learning rate first rises from zero.
       dropout_seed: of the units that are dropped, if the description drops any; None drops none.
       most: windows that a member sees in an epoch, at most; None for all.
       budget_bytes: of windows that are kept on a device; None is a quarter of its memory.
@@ -183,11 +187,14 @@ def train(
         return Batches(*batches_of(rng, len(training[0]), batch_size, len(members), most))
 
     draw = shuffled if batches is None else batches
-    decay_steps = None
+    decay_steps, warm_up_steps = None, 0
     if decay_epochs is not None:  # what is drawn here is drawn once more: the shuffles do not depend on the rate
         decay_steps = decay_epochs * len(draw(copy.deepcopy(rng)).counts)
+        warm_up_steps = int(warm_up * decay_steps)
     own = optimizer is not None
-    optimizer = optimizer if own else half.make_optimizer(learning_rate, max_norm, weight_decay, decay_steps)
+    optimizer = (
+        optimizer if own else half.make_optimizer(learning_rate, max_norm, weight_decay, decay_steps, warm_up_steps)
+    )
     state = half.start(optimizer, members)
     if moments is not None:
         state = half.with_moments(state, moments)
@@ -211,7 +218,9 @@ def train(
             {
                 "half": half.__name__,
                 "network": description,
-                "optimizer": checkpoints.OWN if own else _adam(learning_rate, max_norm, weight_decay, decay_steps),
+                "optimizer": checkpoints.OWN
+                if own
+                else _adam(learning_rate, max_norm, weight_decay, decay_steps, warm_up_steps),
                 "members": len(members),
                 "batch_size": batch_size,
                 "seed of the shuffles": rng.bit_generator.state,
@@ -250,6 +259,7 @@ def train(
     bar = tqdm(
         total=max_epochs, initial=history.epochs, desc="training", unit="epoch", disable=not progress, leave=False
     )
+    reports = "report" in inspect.signature(half.epoch).parameters  # a half whose epochs are long
     try:
         if not history.validation:
             keep_best(0)
@@ -257,7 +267,11 @@ def train(
             epoch = history.epochs + 1
             order, counts, kinds = draw(rng)
             drop = None if key is None else random.fold_in(key, epoch)
-            options = {"mesh": mesh, "budget_bytes": budget_bytes} | ({} if kinds is None else {"kinds": kinds})
+            options: dict[str, Any] = {"mesh": mesh, "budget_bytes": budget_bytes}
+            if kinds is not None:
+                options["kinds"] = kinds
+            if progress and reports:
+                options["report"] = functools.partial(_show, bar, history.epochs)
             state, record = half.epoch(description, optimizer, state, training, order, counts, drop, **options)
             where = diverged(record)
             if where is not None:
@@ -272,7 +286,7 @@ def train(
             history.ended = ended()
             if keeper is not None:
                 keeper.after_epoch(epoch, bool(history.ended), snapshot)
-            bar.update()
+            bar.update(epoch - bar.n)
             bar.set_postfix(loss=f"{record.loss.mean():.4f}", validation=f"{np.mean(history.validation[-1]):.4f}")
         history.ended = ended()
     except KeyboardInterrupt:
@@ -281,6 +295,12 @@ def train(
         bar.close()
     history.moments = None if own else half.moments(state)
     return best_members, history
+
+
+def _show(bar: Any, epochs: int, share: float, loss: float) -> None:
+    """How far an epoch is."""
+    bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
+    bar.update(round(epochs + share, 2) - bar.n)
 
 
 def _agree(identity: dict[str, Any]) -> None:
@@ -310,10 +330,13 @@ def _about(checkpoint: Checkpoint, found: Snapshot, devices: int, ended: str) ->
     return notes
 
 
-def _adam(learning_rate: float, max_norm: float, weight_decay: float, decay_steps: int | None) -> str:
+def _adam(
+    learning_rate: float, max_norm: float, weight_decay: float, decay_steps: int | None, warm_up_steps: int
+) -> str:
     """The optimiser in words, for checkpoints."""
     decay = f", weight decay {weight_decay:g}" if weight_decay else ""
     decay += f", falling to zero in {decay_steps} updates" if decay_steps is not None else ""
+    decay += f", rising in the first {warm_up_steps}" if warm_up_steps else ""
     return f"Adam, rate {learning_rate:g}, norm at most {max_norm:g}{decay}"
 
 

@@ -78,6 +78,7 @@ from minirnn.params.initialisers import (
     uniform,
 )
 from minirnn.params.labelling import Labelled, Labelling, Tagged
+from minirnn.params.language import BETWEEN, STREAMS, Language, chunks, pieces, zero_states
 from minirnn.params.moments import Moments
 from minirnn.params.networks import (
     PRODUCTS,

@@ -154,6 +154,16 @@ def cosine_decay(learning_rate: float, decay_steps: int) -> Callable[[int], floa
     return lambda s: float(learning_rate * (1 + np.cos(np.pi * min(s, decay_steps) / decay_steps)) / 2)  # O7
 
 
+def warm_up(schedule: Callable[[int], float], steps: int) -> Callable[[int], float]:
+    """A schedule after so many updates in which the rate rises to the schedule's start, in equal steps.
+
+    >>> rate = warm_up(cosine_decay(0.1, 4), 2)
+    >>> [round(rate(steps), 3) for steps in range(6)]
+    [0.05, 0.1, 0.1, 0.085, 0.05, 0.015]
+    """
+    return lambda s: schedule(0) * (s + 1) / steps if s < steps else schedule(s - steps)
+
+
 def chain(*optimizers: Optimizer) -> Optimizer:
     """One optimiser after the other: clipping, then Adam, say."""
 

@@ -27,6 +27,7 @@ from minirnn.readable.optimizers import (
     cosine_decay,
     tree_leaves,
     tree_map,
+    warm_up,
 )
 
 
@@ -45,6 +46,14 @@ class Record(NamedTuple):
     losses: np.ndarray  # (K, S) of each batch, before its update
     gradient: np.ndarray  # (K, S) the largest entry of each batch's gradient, as an absolute number
     array: np.ndarray  # (K, S) which array of the weights holds that entry, counted in the order of the tree
+    weights: np.ndarray  # (K, S) the sum of each batch's weights
+
+
+def joined(records: list[Record], steps: int) -> Record:
+    """The record of an epoch that was computed in pieces; batches beyond ``steps`` only filled up the last one."""
+    losses, gradient, array, weights = (np.concatenate(parts, axis=1)[:, :steps] for parts in list(zip(*records))[1:])
+    mean = (losses * weights).sum(axis=1) / np.maximum(weights.sum(axis=1), np.finfo(weights.dtype).tiny)
+    return Record(mean, losses, gradient, array, weights)
 
 
 class Batch(NamedTuple):
@@ -56,7 +65,11 @@ class Batch(NamedTuple):
 
 
 def make_optimizer(
-    learning_rate: float, max_norm: float, weight_decay: float = 0.0, decay_steps: int | None = None
+    learning_rate: float,
+    max_norm: float,
+    weight_decay: float = 0.0,
+    decay_steps: int | None = None,
+    warm_up_steps: int = 0,
 ) -> Optimizer:
     """Clipping by the global norm, then Adam, or AdamW where weights decay.
 
@@ -65,8 +78,11 @@ def make_optimizer(
       max_norm: of all gradients together; larger ones are scaled down.
       weight_decay: of AdamW, for all weights.
       decay_steps: updates after which the learning rate has fallen to zero, along a cosine; None keeps it as it is.
+      warm_up_steps: the first of these updates, in which the rate rises to ``learning_rate``, in equal steps.
     """
-    rate = learning_rate if decay_steps is None else cosine_decay(learning_rate, decay_steps)
+    rate: Any = learning_rate
+    if decay_steps is not None:
+        rate = warm_up(cosine_decay(learning_rate, decay_steps - warm_up_steps), warm_up_steps)
     return chain(clip_by_global_norm(max_norm), adamw(rate, weight_decay=weight_decay) if weight_decay else adam(rate))
 
 
@@ -218,7 +234,7 @@ def run_epoch(
     tiny = np.finfo(totals.dtype).tiny
     mean = totals.sum(axis=1) / np.maximum(weights.sum(axis=1), tiny)
     state = TrainState(members, optimizer_states, handed_on or None)
-    return state, Record(mean, totals / np.maximum(weights, tiny), gradient, array)
+    return state, Record(mean, totals / np.maximum(weights, tiny), gradient, array, weights)
 
 
 def _check_mesh(mesh) -> None:
