@@ -31,10 +31,10 @@ class Rates(NamedTuple):
 
 def _labels(labels, what="labels") -> np.ndarray:
     labels = np.asarray(labels)
+    if labels.ndim == 1 and not len(labels):
+        raise ValueError(f"{what}: there is nothing to score")
     if labels.ndim != 1 or not (np.issubdtype(labels.dtype, np.integer) or labels.dtype == bool):
         raise ValueError(f"{what}: expected integers (n,), got {labels.dtype} {labels.shape}")
-    if not len(labels):
-        raise ValueError(f"{what}: there is nothing to score")
     if labels.min() < 0:
         raise ValueError(f"{what}: a class is a number from 0, got {labels.min()}")
     return labels.astype(np.int64)
@@ -196,13 +196,10 @@ def temperature(logits, labels) -> float:
         e = np.exp(b * z)
         return np.mean((e * z).sum(1) / e.sum(1)) - true
 
-    if np.ptp(z, axis=1).max() == 0:
-        return 1.0
     low, high = np.log(1 / TEMPERATURES[1]), np.log(1 / TEMPERATURES[0])
-    if slope(np.exp(low)) >= 0:
-        return TEMPERATURES[1]
-    if slope(np.exp(high)) <= 0:
-        return TEMPERATURES[0]
+    rises, falls = slope(np.exp(low)) >= 0, slope(np.exp(high)) <= 0  # from the start; to the end
+    if rises or falls:
+        return 1.0 if rises and falls else TEMPERATURES[1] if rises else TEMPERATURES[0]
     for _ in range(50):  # the interval, 6 wide at first, ends far below what a float of T tells apart
         middle = (low + high) / 2
         low, high = (middle, high) if slope(np.exp(middle)) < 0 else (low, middle)

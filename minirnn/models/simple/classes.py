@@ -187,7 +187,7 @@ class NaiveBayes:
 
     p(word | class) = (count + alpha) / (words of the class + alpha times the number of different words). Words that
     training did not hold are passed over. Since words are not independent the probabilities would be far too sure:
-    for each alpha the temperature of the softmax is fitted on the validation part, as that of a classifier is.
+    for each alpha the temperature of the softmax, at least 1, is fitted on the validation part.
 
     >>> model = NaiveBayes().fit(["good fine", "bad"], [0, 1], 2, (["good", "bad bad"], [0, 1]))
     >>> model.predict(["fine", "bad", "new"]).argmax(axis=1)
@@ -210,7 +210,7 @@ class NaiveBayes:
         for alpha in ALPHAS:
             logs = np.log((counts + alpha) / (counts.sum(axis=1, keepdims=True) + alpha * max(size, 1)))
             scores = self._scores(validation[0], logs)
-            T = temperature(scores, judge)
+            T = max(1.0, temperature(scores, judge))
             loss = log_loss(judge, _softmax(scores / T))
             if loss < best:
                 best, self.alpha, self.temperature, self._logs = loss, alpha, T, logs
