@@ -137,6 +137,7 @@ def test_spans_of_different_documents_are_different_and_the_same_span_counts_onc
     assert spans.micro_f1([[(0, 1, "A")]], [[(0, 1, "A"), (0, 1, "A")]]) == 1
     assert spans.micro_f1([[]], [[]]) == 0
     assert spans.table([[]], [[]]).f1.tolist() == [0, 0, 0]
+    assert spans.table([[(0, 1, "A")]], [[(0, 1, "A"), (1, 2, "B")]]).f1["macro average"] == 0.5  # B is only predicted
     assert spans.micro_f1([[(0, 1, "A")]], [[[np.int64(0), np.int64(1), "A"]]]) == 1
 
 
@@ -208,6 +209,9 @@ def test_chrf_by_hand():
     # Counts are summed before they are divided: 3 of 4 characters, 1 of 2 pairs.
     P = (3 / 4 + 1 / 2) / 2
     assert texts.chrf(["ab", "cx"], ["ab", "cd"]) == pytest.approx(100 * P)
+    # Pairs of a prediction whose reference has none are not counted: 4 of 7 characters, 2 of 2 pairs, 1 of 1 triple.
+    P = (4 / 7 + 1 + 1) / 3
+    assert texts.chrf(["abcd", "abc"], ["a", "abc"]) == pytest.approx(100 * 5 * P / (4 * P + 1))
     assert texts.chrf(["aaa"], ["ab"], n=1) == pytest.approx(100 * 5 * (1 / 3) * (1 / 2) / (4 / 3 + 1 / 2))
     assert texts.chrf(["xyz"], ["abc"]) == 0
     assert texts.chrf([""], ["abc"]) == 0
@@ -218,7 +222,7 @@ def test_chrf_and_bleu_are_those_of_sacrebleu():
     sacrebleu = pytest.importorskip("sacrebleu")
     rng = np.random.default_rng(0)
     draw = [" ".join("".join(rng.choice(list("abc"), rng.integers(1, 4))) for _ in range(6)) for _ in range(40)]
-    predictions, references = [*draw[:20], "", "a"], [*draw[20:], "b", "ab"]
+    predictions, references = [*draw[:20], "", "a", "abcd"], [*draw[20:], "b", "ab", "a"]
     assert texts.chrf(predictions, references) == pytest.approx(sacrebleu.corpus_chrf(predictions, [references]).score)
     assert texts.bleu(predictions, references) == sacrebleu.corpus_bleu(predictions, [references]).score
     assert texts.bleu(references, references) == pytest.approx(100)

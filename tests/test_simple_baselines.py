@@ -173,6 +173,10 @@ def test_tagger_backs_off_from_five_to_three_to_one_to_none():
     assert [int(found[2]) for found in one.predict(queries)] == [3, 3, 3, 0]
 
 
+def test_a_symbol_that_training_did_not_hold_is_none_of_those_it_held():
+    assert NgramTagger(1).fit([[0, 1, 1]], [[2, 1, 1]]).predict([[7, 0]])[0].tolist() == [1, 2]
+
+
 def test_tagger_does_not_look_beyond_a_document():
     tagger = NgramTagger(3).fit([[1, 2], [1, 2], [1], [3, 1]], [[0, 0], [0, 0], [1], [0, 2]])
     together = [int(t) for own in tagger.predict([[3], [1], [2]]) for t in own]
