@@ -14,7 +14,7 @@ from minirnn.data.texts import decoded, unix_lines
 from minirnn.data.words import DataError, count, quoted
 
 _START = "-DOCSTART-"
-_LATIN = {"L": "E", "U": "S"}  # BILOU's letters for IOBES's
+_BILOU = {"L": "E", "U": "S"}  # BILOU's letters for IOBES's
 _MARKED = re.compile(r"([BIESLU])-(.+)", re.DOTALL)
 FORMS = ("IOB2", "IOB1", "IOBES", "bare")
 
@@ -121,8 +121,10 @@ def parse_conll(
     if tag_at == at:
         raise DataError(f"column {at} cannot hold both the tokens and the tags: name another one")
     for line, row in (each for group in groups for each in group):
-        if not row[at].strip() or (tag_at is not None and not row[tag_at].strip()):
-            raise DataError(f"line {line}: the {'tag' if row[at].strip() else 'token'} is empty")
+        if not row[at].strip():
+            raise DataError(f"line {line}: the token is empty")
+        if tag_at is not None and len(row[tag_at].split()) != 1:
+            raise DataError(f"line {line}: {quoted(row[tag_at])} is no tag: a word without blanks was expected")
     tags: list[tuple[str, ...]] | None = None
     if tag_at is not None:
         tags = _converted([[(line, row[tag_at]) for line, row in group] for group in groups], form, notes)
@@ -228,7 +230,7 @@ def _parts(line: int, tag: str) -> _Part:
     match = _MARKED.fullmatch(tag)
     if not match:
         raise DataError(_unknown(line, tag))
-    return line, _LATIN.get(match[1], match[1]), match[2]
+    return line, _BILOU.get(match[1], match[1]), match[2]
 
 
 def _unknown(line: int, tag: str) -> str:

@@ -1,4 +1,4 @@
-"""Symbols to integers and back: characters, words or bytes. 0 is the padding, 1 is what the vocabulary does not know."""
+"""Symbols to integers and back: characters, words or bytes. 0 is the padding, 1 what the vocabulary does not know."""
 
 from __future__ import annotations
 
@@ -121,19 +121,19 @@ class Vocabulary:
         Raises:
           ValueError: an integer is not one of the vocabulary's.
         """
-        ids = np.asarray(ids if isinstance(ids, np.ndarray) else list(ids))
-        if ids.ndim != 1 or (ids.size and not np.issubdtype(ids.dtype, np.integer)):
-            raise ValueError(f"ids must be integers (T,), got {ids.dtype} {ids.shape}")
-        if ids.size and not 0 <= ids.min() <= ids.max() < self.size:
-            raise ValueError(f"ids must be 0 to {self.size - 1}, got {ids.min()} to {ids.max()}")
-        ids = ids[(ids == UNKNOWN) | (ids >= len(self.special))].astype(np.int64)
+        numbers = np.asarray(ids if isinstance(ids, np.ndarray) else list(ids))
+        if numbers.ndim != 1 or (numbers.size and not np.issubdtype(numbers.dtype, np.integer)):
+            raise ValueError(f"ids must be integers (T,), got {numbers.dtype} {numbers.shape}")
+        if numbers.size and not 0 <= numbers.min() <= numbers.max() < self.size:
+            raise ValueError(f"ids must be 0 to {self.size - 1}, got {numbers.min()} to {numbers.max()}")
+        shown = numbers[(numbers == UNKNOWN) | (numbers >= len(self.special))].astype(np.int64)
         if self.unit == "words":
             names = (*self.special, *self.symbols)
-            return _joined([names[k] for k in ids.tolist()])
+            return _joined([names[k] for k in shown.tolist()])
         if self.unit == "bytes":
-            data = b"".join(self._as_bytes[k] for k in ids.tolist())
+            data = b"".join(self._as_bytes[k] for k in shown.tolist())
             return data.decode("utf-8", "replace")
-        return self._codes_of_ids[ids].tobytes().decode("utf-32-le")
+        return self._codes_of_ids[shown].tobytes().decode("utf-32-le")
 
     def unknown_share(self, ids: np.ndarray) -> float:
         """The share of unknown symbols among integers of any shape, padding not counted."""
