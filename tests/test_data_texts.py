@@ -141,6 +141,12 @@ def test_parts_are_whole_and_never_empty(texts, fractions, seed):
         assert all(document in documents for part in parts for document in part)
 
 
+def test_a_large_share_leaves_a_document_for_each_other_part():
+    documents = [Document(name, "x" * 10) for name in "abc"]
+    for fractions in ((0.01, 0.98, 0.01), (0.01, 0.01, 0.98), (0.98, 0.01, 0.01)):
+        assert sizes(split(documents, fractions)) == [10, 10, 10]
+
+
 def test_a_single_document_is_cut_at_line_ends():
     text = "".join(f"line {k} {'x' * (k % 7)}\n" for k in range(200))
     parts = split([Document("one", text)])

@@ -33,7 +33,7 @@ def test_rare_symbols_are_unknown(unit):
     assert least.unknown_share(ids[:, :0]) == 0
 
 
-@settings(deadline=None)
+@settings(deadline=None)  # here and below: the first words of a process wait for their pattern
 @given(TEXTS)
 def test_characters_and_bytes_come_back(text):
     for unit in ("characters", "bytes"):
