@@ -8,14 +8,18 @@ import json
 import re
 from array import array
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from minirnn.data.opening import text_of
-from minirnn.data.words import DataError, count, listed, quoted
+from minirnn.data.words import DataError, count, listed, quoted, suggestion
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
 """The delimiters that are looked for, and what they are called."""
+
+NAMELESS = re.compile(r"column \d+")
+"""What a column without a name is called."""
 
 _VALUE = re.compile(r"[+-]?\d+([.,]\d+)?|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T].*)?")
 _CHUNK = 1 << 15  # rows that are held as lists of fields before they become columns
@@ -46,6 +50,53 @@ def cells_of(path: Path, *, literal_tabs: bool = False) -> Cells:
         return _of_objects(data)
     delimiter = delimiter_of(data)
     return Cells(*columns_of(data, delimiter, quotes=not (literal_tabs and delimiter == "\t")), delimiter)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Lets every message about the contents of a file start with the file.
+
+    Raises:
+        DataError: what the block raised, and whatever a parser says of a strange file, in one line.
+    """
+    try:
+        yield
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
+    except (csv.Error, ValueError, OverflowError) as error:
+        raise DataError(f"{path}: cannot be read: {error}") from None
+
+
+def named(cells: Cells, name: str | None, what: str) -> str:
+    """The column of that name, or, without one, the column called `what` in any case.
+
+    Raises:
+        DataError: there is no such column.
+    """
+    found = name if name is not None else next((own for own in cells.names if own.lower() == what), what)
+    if found in cells.names:
+        return found
+    shown = listed(cells.names)
+    if name is None:
+        other = next((own for own in cells.names if own.lower() not in ("text", "label")), "...")
+        raise DataError(f"there is no column {what!r}; the columns are {shown}: name the one to take, {what}={other!r}")
+    raise DataError(f"there is no {what} column {name!r}; {suggestion(name, cells.names)}the columns are {shown}")
+
+
+def full(cells: Cells, name: str, what: str) -> list[str]:
+    """The cells of a column in which none may be empty.
+
+    Raises:
+        DataError: one is.
+    """
+    column = cells.columns[cells.names.index(name)]
+    empty = [row for row, cell in enumerate(column) if not cell]
+    if empty:
+        more = f" (and {count(len(empty) - 1, 'line')} more)" if len(empty) > 1 else ""
+        raise DataError(
+            f"line {cells.lines[empty[0]]}: the {what} is empty in {name!r}{more}: fill it in or delete the line"
+        )
+    return column
 
 
 # delimited text -----------------------------------------------------------------------------------
@@ -152,6 +203,19 @@ class _Columns:
 def _check_header(names: list[str], line: int, delimiter: str) -> None:
     if all(_VALUE.fullmatch(name) for name in names if name):
         raise DataError(f"line {line}: {quoted(delimiter.join(names))} looks like data: put column names above it")
+
+
+def without_row_numbers(cells: dict[str, list[str]], notes: list[str]) -> dict[str, list[str]]:
+    """The cells without a nameless column that only counts its rows, as pandas and R write them."""
+    kept = {}
+    for name, column in cells.items():
+        counts = NAMELESS.fullmatch(name) and column[0] in ("0", "1")
+        if counts and column == [str(i + int(column[0])) for i in range(len(column))]:
+            notes.append(f"Left out the nameless {name}: it only counts the rows.")
+        else:
+            kept[name] = column
+    return kept
+
 
 # JSON lines ---------------------------------------------------------------------------------------
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import csv
 import os
-import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
-from minirnn.data.cells import DELIMITERS, columns_of, delimiter_of
+from minirnn.data.cells import DELIMITERS, NAMELESS, columns_of, delimiter_of, without_row_numbers
 from minirnn.data.dates import find_date_column, parse_dates
 from minirnn.data.decimals import decimal_commas, refuse_grouped
 from minirnn.data.opening import check_is_file, is_parquet, text_of, title_of
@@ -21,8 +20,6 @@ from minirnn.data.table import Table
 from minirnn.data.words import DataError, count, listed, plain_time, quoted
 
 __all__ = ["DataError", "Table", "prepare", "read", "read_csv"]
-
-_NAMELESS = re.compile(r"column \d+")
 
 
 def read(
@@ -86,6 +83,16 @@ def read_csv(
     return _read(_csv, Path(path), locals())
 
 
+def source_of(path: Path, date_column: str | None, asked: Request) -> Source:
+    """The rows of a file as they come, for those who make something else than a Table of them.
+
+    Raises:
+        DataError: the file holds no rows with times.
+    """
+    check_is_file(path)
+    return (_parquet if is_parquet(path) else _csv)(path, date_column, asked)
+
+
 def _read(kind: Callable[[Path, str | None, Request], Source], path: Path, options: dict) -> Table:
     """The source of one kind made a Table; every message starts with the file."""
     roles = {name: options[name] for name in ("target", "past", "future", "static", "series", "missing", "frequency")}
@@ -139,7 +146,7 @@ def _csv(path: Path, date_column: str | None, asked: Request) -> Source:
     times, date_notes = parse_dates(names[position], columns[position], lines)
     date = names[position]
     columns[position] = []
-    nameless = _NAMELESS.fullmatch(date) and "date" not in names
+    nameless = NAMELESS.fullmatch(date) and "date" not in names
     asked.check([name for name in names if name != date], date)
     cells = {name: column for i, (name, column) in enumerate(zip(names, columns)) if i != position}
     del columns
@@ -148,7 +155,7 @@ def _csv(path: Path, date_column: str | None, asked: Request) -> Source:
         cells = decimal_commas(cells, lines, notes)
     if delimiter == ";" and points and len(notes) == before:
         refuse_grouped(cells, lines)
-    cells = _without_row_numbers(cells, notes)
+    cells = without_row_numbers(cells, notes)
     frame = {}
     for name in list(cells):
         frame[name] = pd.Series(cells.pop(name), dtype=object)
@@ -157,18 +164,6 @@ def _csv(path: Path, date_column: str | None, asked: Request) -> Source:
         return f"line {lines[row]}"
 
     return Source(frame, times, "date" if nameless else date, place, title_of(path), {}, date_notes + notes)
-
-
-def _without_row_numbers(cells: dict[str, list[str]], notes: list[str]) -> dict[str, list[str]]:
-    """The cells without a nameless column that only counts its rows, as pandas and R write them."""
-    kept = {}
-    for name, column in cells.items():
-        counts = _NAMELESS.fullmatch(name) and column[0] in ("0", "1")
-        if counts and column == [str(i + int(column[0])) for i in range(len(column))]:
-            notes.append(f"Left out the nameless {name}: it only counts the rows.")
-        else:
-            kept[name] = column
-    return kept
 
 
 # parquet ------------------------------------------------------------------------------------------
