@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -152,7 +153,7 @@ def to_numbers(pairs: Pairs) -> tuple[list[np.ndarray], list[np.ndarray]]:
             for word in words:
                 if not _NUMBER.fullmatch(word) or abs(float(word)) > largest:
                     raise DataError(
-                        f"{place}: the {name} holds {quoted(word)}: finite numbers with blanks between them were expected"
+                        f"{place}: the {name} holds {quoted(word)}: numbers with blanks between them were expected"
                     )
             found[-1].append(np.array([float(word) for word in words], dtype=np.float32)[:, None])
     return found[0], found[1]
@@ -163,17 +164,17 @@ def to_numbers(pairs: Pairs) -> tuple[list[np.ndarray], list[np.ndarray]]:
 _Rows = tuple[tuple[str, str], list[tuple[int, tuple[str, str]]], list[str]]
 
 
-def _wanted(columns: Columns) -> tuple[str, str] | tuple[int, int] | None:
+def _wanted(columns: Columns) -> tuple[Any, Any] | None:
     if columns is None:
         return None
-    given = tuple(columns) if not isinstance(columns, str) else (columns,)
-    same = {type(column) for column in given}
+    given: tuple[Any, ...] = tuple(columns) if not isinstance(columns, str) else (columns,)
+    same = set(map(type, given))
     if len(given) != 2 or len(set(given)) != 2 or same not in ({str}, {int}) or (same == {int} and min(given) < 1):
         raise DataError(f"columns {quoted(given)}: two different names, or two positions from 1 on, were expected")
-    return given
+    return given[0], given[1]
 
 
-def _of_rows(data: bytes, wanted: tuple[str, str] | tuple[int, int] | None) -> _Rows:
+def _of_rows(data: bytes, wanted: tuple[Any, Any] | None) -> _Rows:
     """The names of the columns, and the line and the cells of each pair."""
     start = data[:200_000].decode("utf-8-sig", errors="ignore").lstrip("\r\n").split("\n", 1)[0]
     delimiter = "\t" if "\t" in start else delimiter_of(data)
@@ -209,9 +210,7 @@ def _of_rows(data: bytes, wanted: tuple[str, str] | tuple[int, int] | None) -> _
         said = "The file has no header: the first line is a pair like all others."
         if len(first) != 2:
             advice = "say which columns to take" if len(first) > 2 else "write a tab between the two"
-            raise DataError(
-                f"line {line}: {count(len(first), 'cell')} where a source and a target were expected, {between}: {advice}"
-            )
+            raise DataError(f"line {line}: {count(len(first), 'cell')} where two were expected, {between}: {advice}")
     found = []
     for line, cells in rows:
         if len(cells) != len(first):
@@ -223,7 +222,7 @@ def _of_rows(data: bytes, wanted: tuple[str, str] | tuple[int, int] | None) -> _
     return names, found, [said]
 
 
-def _of_objects(data: bytes, wanted: tuple[str, str] | tuple[int, int] | None) -> _Rows:
+def _of_objects(data: bytes, wanted: tuple[Any, Any] | None) -> _Rows:
     """The same of JSON lines; without names, the two keys of the first one, in the order of HEADERS or as written."""
     names: tuple[str, str] | None = None
     found = []
@@ -240,7 +239,7 @@ def _of_objects(data: bytes, wanted: tuple[str, str] | tuple[int, int] | None) -
     return names or ("source", "target"), found, [f"The pairs are {listed(names or ())} of each line."]
 
 
-def _keys(cells: dict, wanted: tuple[str, str] | tuple[int, int] | None, line: int) -> tuple[str, str]:
+def _keys(cells: dict, wanted: tuple[Any, Any] | None, line: int) -> tuple[str, str]:
     if wanted is not None:
         if not isinstance(wanted[0], str):
             raise DataError(f"columns {quoted(wanted)}: JSON lines have names, not positions: {listed(cells, 8)}")
@@ -251,7 +250,7 @@ def _keys(cells: dict, wanted: tuple[str, str] | tuple[int, int] | None, line: i
         return known
     if len(cells) != 2:
         raise DataError(
-            f"line {line}: {count(len(cells), 'key')} ({listed(cells, 8)}) where two were expected: name two"
+            f"line {line}: {count(len(cells), 'key')} where two were expected, {listed(cells, 8)}: say which two"
         )
     first, second = cells
     return first, second
