@@ -115,6 +115,18 @@ def delimiter_of(data: bytes) -> str:
     return best
 
 
+class _Quoted(csv.excel):
+    """Cells in quotation marks may hold anything."""
+
+    strict = True
+
+
+class _Literal(_Quoted):
+    """Quotation marks are letters like others."""
+
+    quoting = csv.QUOTE_NONE
+
+
 def rows_of(data: bytes, delimiter: str, quotes: bool = True) -> Iterator[tuple[int, list[str]]]:
     """The fields of each row, blank rows too, and the line on which it begins.
 
@@ -123,8 +135,8 @@ def rows_of(data: bytes, delimiter: str, quotes: bool = True) -> Iterator[tuple[
     """
     # newline="" leaves line ends as they are, so that lines are counted as an editor counts them.
     text = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8-sig", newline="")
-    quoting = csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE
-    reader = csv.reader(text, delimiter=delimiter, quoting=quoting, strict=True)
+    dialect = _Quoted if quotes else _Literal
+    reader = csv.reader(text, dialect, delimiter=delimiter)
     line = 1
     try:
         for fields in reader:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -147,7 +148,7 @@ def _classes(source: Source, label: str) -> list[str]:
     return classes
 
 
-def _texts(cells: Iterable[object]) -> list[str]:
+def _texts(cells: Iterable[Any]) -> list[str]:
     """Cells as labels: whole numbers without a fraction, missing ones empty."""
     found = []
     for cell in cells:

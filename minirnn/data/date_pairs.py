@@ -99,9 +99,7 @@ def dates(n: int, seed: int = 0) -> Pairs:
         if len(found) == n:
             break
     else:
-        raise DataError(
-            f"n is {n:,}: there are only {len(found):,} different texts of dates from {YEARS[0]} to {YEARS[1]}"
-        )
+        raise DataError(f"n is {n:,}: there are only {len(found):,} different texts of dates")
     notes = (f"Generated: dates from {YEARS[0]} to {YEARS[1]} in {len(FORMATS)} ways of writing.",)
     return Pairs(
         list(found),

@@ -8,7 +8,7 @@ import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from minirnn.data.opening import check_is_file
 from minirnn.data.words import DataError
@@ -38,8 +38,8 @@ def read_lines(source: str | os.PathLike[str] | IO[Any] | None = None) -> Iterat
             check_is_file(path)
             with path.open("rb") as file:
                 packed = file.peek(2).startswith(b"\x1f\x8b")
-                with gzip.open(file) if packed else file as lines:
-                    yield from _lines(lines, str(path))
+                lines: IO[Any] = cast(IO[Any], gzip.open(file)) if packed else file
+                yield from _lines(lines, str(path))
         except DataError as error:
             text = str(error)
             raise DataError(text if text.startswith(f"{path}: ") else f"{path}: {text}") from None

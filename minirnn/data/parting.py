@@ -38,7 +38,7 @@ def joined(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     >>> joined(np.array([0, 1, 1, 2]), np.array([0, 0, 1, 2]))
     array([0, 0, 0, 1])
     """
-    labels = np.asarray(first)
+    labels = np.arange(len(first))
     while True:  # each pass carries the least number one step further along the chains, in both ways
         before = labels
         for groups in (second, first):
@@ -101,7 +101,8 @@ def by_time(times: np.ndarray, fractions: Sequence[float]) -> Parts:
             f"{count(len(ordered), 'example')} at {count(different, 'different time')} cannot be split by time: "
             'split them by="random"'
         )
-    return Parts(*parts)
+    train, validation, test = parts
+    return Parts(train, validation, test)
 
 
 def checked(fractions: Sequence[float]) -> np.ndarray:
