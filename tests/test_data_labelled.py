@@ -313,7 +313,7 @@ def test_equal_texts_never_stand_in_two_parts(drawn, seed):
     parts = split(found, seed=seed)
     all_once(parts, len(words))
     held = [{words[row] for row in part} for part in parts[:3]]
-    assert not (held[0] & held[1] or held[0] & held[2] or held[1] & held[2])
+    assert sum(map(len, held)) == len(set.union(*held))
     for part in parts[:3]:
         assert {labels[row] for row in part} == set("abc")
 
@@ -416,7 +416,8 @@ def test_the_marked_step_alone_tells_the_class(anywhere, ragged):
         back.append(len(sequence) - 1 - mark)
     lengths = {len(sequence) for sequence in task.sequences}
     assert lengths == (set(range(21, 41)) if ragged else {40})
-    assert set(back) == (set(range(20, 40)) if anywhere else {20})
+    assert set(back) <= set(range(20, 40))
+    assert set(range(20, 35)) <= set(back) if anywhere else set(back) == {20}
     # Apart from the marked step the classes look alike: the last 20 steps have the same means up to chance.
     tails = np.stack([sequence[-20:, 1:] for sequence in task.sequences])
     means = np.stack([tails[kinds == kind].mean(axis=(0, 1)) for kind in range(3)])

@@ -7,6 +7,7 @@ import os
 import sys
 import zlib
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -38,8 +39,8 @@ def read_lines(source: str | os.PathLike[str] | IO[Any] | None = None) -> Iterat
             check_is_file(path)
             with path.open("rb") as file:
                 packed = file.peek(2).startswith(b"\x1f\x8b")
-                lines: IO[Any] = cast(IO[Any], gzip.open(file)) if packed else file
-                yield from _lines(lines, str(path))
+                with gzip.open(file) if packed else nullcontext(file) as lines:
+                    yield from _lines(cast(IO[Any], lines), str(path))
         except DataError as error:
             text = str(error)
             raise DataError(text if text.startswith(f"{path}: ") else f"{path}: {text}") from None

@@ -80,7 +80,8 @@ def by_chance(
             )
         part[rng.permutation(own)] = np.repeat(np.arange(3), _sizes(len(own), shares))
     _, compact = np.unique(groups, return_inverse=True)
-    return Parts(*(np.flatnonzero(part[compact] == k) for k in range(3)))
+    train, validation, test = (np.flatnonzero(part[compact] == k) for k in range(3))
+    return Parts(train, validation, test)
 
 
 def by_time(times: np.ndarray, fractions: Sequence[float]) -> Parts:
