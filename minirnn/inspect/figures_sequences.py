@@ -12,13 +12,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
-from minirnn.inspect.figures import BEST, NETWORK, TRUTH
+from minirnn.inspect.figures import BEST, TRUTH
 
 _RIGHT = LinearSegmentedColormap.from_list("right", ["#FFFFFF", BEST])
 _SIGNED = LinearSegmentedColormap.from_list("signed", ["#66AAD1", "#FFFFFF", "#E69E66"])  # text stays readable on it
-_COUNTED = 16  # classes of a matrix whose cells still hold their counts
-_NAMED = 40  # symbols along an axis that are all named
+_COUNTED = 12  # classes of a matrix whose cells still hold their counts
+_NAMED = 24  # classes along an axis that are all named
 _BLANKS = {"": "∅", " ": "␣", "\n": "⏎", "\r": "␍", "\t": "⇥"}
 
 
@@ -34,24 +35,25 @@ def confusion_figure(matrix: np.ndarray, labels: Sequence[str]) -> Figure:
         raise ValueError(f"confusion_figure: {len(labels)} labels need a square matrix of as many, got {counts.shape}")
     C = len(labels)
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)  # (C, C)
-    size = min(max(3.0, 1.6 + 0.42 * C), 8.0)
-    figure = Figure(figsize=(size + 0.9, size), layout="constrained")
+    size = min(max(3.0, 1.6 + 0.42 * C), 5.2)  # inches: wider ones could not be read on a phone
+    figure = Figure(figsize=(size + 0.9, size), layout="compressed")
     axes = figure.subplots()
     image = axes.imshow(100 * share, cmap=_RIGHT, vmin=0, vmax=100, interpolation="nearest")
     names = [_short(label, 16) for label in labels]
-    small = 10 if C <= 10 else 8 if C <= 24 else 6
-    _ticks(axes, names, names, small)
+    _ticks(axes, names, names, 10 if C <= _COUNTED else 8, max(1, math.ceil(C / _NAMED)))
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
-    if C <= _COUNTED:
+    if 0 < C <= _COUNTED:
+        room = 72 * (size - 1.3) / C  # points of a cell
+        fits = min(10.0, room / (0.68 * max(len(f"{int(counts.max()):,}"), 2)))
         for (i, j), count in np.ndenumerate(counts):
             if count:
                 colour = "white" if share[i, j] > 0.55 else TRUTH
                 weight = "bold" if i == j else "normal"
-                axes.text(j, i, f"{count:,}", ha="center", va="center", color=colour, fontsize=small - 1, weight=weight)
+                axes.text(j, i, f"{count:,}", ha="center", va="center", color=colour, fontsize=fits, weight=weight)
     bar = figure.colorbar(image, ax=axes, pad=0.02, fraction=0.05)
     bar.set_label("share of the true class (%)")
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     return figure
 
 
@@ -66,16 +68,21 @@ def attention_figure(weights: np.ndarray, source: Sequence[str], target: Sequenc
     return attention_figures([(weights, source, target)])
 
 
-def attention_figures(maps: Sequence[tuple[np.ndarray, Sequence[str], Sequence[str]]]) -> Figure:
-    """Several attention maps in one grid: weights, source and target of each, as in :func:`attention_figure`."""
+def attention_figures(maps: Sequence[tuple[np.ndarray, Sequence[str], Sequence[str]]], *, columns: int = 1) -> Figure:
+    """Several attention maps in one grid, on one scale of colours.
+
+    Args:
+      maps: weights, source and target of each, as in :func:`attention_figure`.
+      columns: of the grid; on a phone one can be read.
+    """
     if not maps:
         raise ValueError("attention_figures: no map was given")
-    columns = 1 if len(maps) == 1 else 2
+    columns = min(columns, len(maps))
     rows = math.ceil(len(maps) / columns)
     longest, tallest = (max(max(len(each[k]) for each in maps), 8) for k in (1, 2))
     room = 0.085 * max((len(_visible(s)) for each in maps for k in (1, 2) for s in each[k]), default=1)
     width, height = min(0.2 * longest + 0.9 + room, 9.0), min(0.2 * tallest + 0.9 + room, 9.0)
-    figure = Figure(figsize=(columns * width + 0.8, rows * height), layout="constrained")
+    figure = Figure(figsize=(columns * width + 0.8, rows * height), layout="compressed")
     panels = figure.subplots(rows, columns, squeeze=False)
     ready = []
     for weights, source, target in maps:
@@ -100,13 +107,17 @@ def attention_figures(maps: Sequence[tuple[np.ndarray, Sequence[str], Sequence[s
         )
         read, wrote = ([_short(_visible(symbol), 16) for symbol in symbols] for symbols in (source, target))
         _ticks(panel, read, wrote, 10)
+        panel.set(xlim=(-0.5, longest - 0.5), ylim=(tallest - 0.5, -0.5))  # cells of one size in all panels
+        panel.spines[:].set_visible(False)
+        frame = Rectangle((-0.5, -0.5), values.shape[1], values.shape[0], fill=False, ec="#CCCCCC", clip_on=False)
+        panel.add_patch(frame)
         panel.xaxis.tick_top()
         panel.xaxis.set_label_position("top")
-        panel.set_xlabel("read")
-        panel.set_ylabel("written")
+        panel.set_xlabel("read", loc="left")
+        panel.set_ylabel("written", loc="top")
     bar = figure.colorbar(image, ax=panels, pad=0.02, fraction=0.05, aspect=25)
     bar.set_label("attention weight")
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     return figure
 
 
@@ -154,7 +165,7 @@ def activity_figure(
     bar = figure.colorbar(image, ax=panels, pad=0.015, fraction=0.04, aspect=30)
     bar.set_label(unit, parse_math=False)
     bar.set_ticks([-1, 0, 1], labels=["−1", "0", "+1"])
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     return figure
 
 
@@ -177,13 +188,12 @@ def _laid_out(text: str, width: int, lines: int) -> dict[int, tuple[int, int]]:
     return places
 
 
-def _ticks(axes, across: Sequence[str], down: Sequence[str], size: int) -> None:
-    """Names along both axes; of very many, each so-many-th."""
+def _ticks(axes, across: Sequence[str], down: Sequence[str], size: int, step: int = 1) -> None:
+    """Names along both axes, each `step`-th."""
     upright = max(map(len, across), default=0) > 2
-    step, other = (max(1, math.ceil(len(names) / _NAMED)) for names in (across, down))
     axes.set_xticks(range(0, len(across), step), across[::step], fontsize=size, parse_math=False)
     axes.tick_params(axis="x", labelrotation=90 if upright else 0)
-    axes.set_yticks(range(0, len(down), other), down[::other], fontsize=size, parse_math=False)
+    axes.set_yticks(range(0, len(down), step), down[::step], fontsize=size, parse_math=False)
     axes.tick_params(length=0)
     axes.spines[:].set_color("#CCCCCC")
 

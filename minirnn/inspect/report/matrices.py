@@ -16,7 +16,7 @@ LEVELS = 10  # of shading
 
 
 def confusion(matrix: np.ndarray, labels: Sequence[str]) -> str:
-    """What was taken for what: counts, shaded by the root of their share of the row; many classes as a list of confused pairs.
+    """What was taken for what: counts, shaded by their share of the row; of many classes a list of confused pairs.
 
     Args:
       matrix: (C, C) counts, rows true, columns predicted.
