@@ -283,7 +283,7 @@ if BROWSER:  # not a skip: a machine without a browser lacks nothing else
 
     def test_nothing_overflows_in_a_browser(tmp_path: Path):
         rng = np.random.default_rng(0)
-        words = f"{'x' * 300} two words\n\t" * 5
+        words = f"{'x' * 300} two words{' ' * 200}end\n\t" * 5
         page = report_html(
             "t" * 200,
             "s" * 300,

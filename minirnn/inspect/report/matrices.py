@@ -81,8 +81,8 @@ def confused_pairs(matrix: np.ndarray, labels: Sequence[str]) -> str:
     ]
     kinds, shown = int((counts > 0).sum()), len(pairs)
     which = f"the {shown} most frequent ones" if kinds > shown else "all of them"
-    words = f"{len(labels):,} classes were confused in {kinds:,} different ways, {counts.sum():,} times; {which}:"
-    head = ["True class → taken for", "times", "share of the true class"]
+    words = f"{len(labels):,} classes were confused in {kinds:,} different ways, {counts.sum():,} times; {which}, with their share of the true class:"
+    head = ["True class → taken for", "times", "share"]
     return paragraph(words) + "\n" + table(head, rows, label="The most confused pairs of classes")
 
 
@@ -127,7 +127,7 @@ def attention_map(weights: np.ndarray, source: Sequence[str], target: Sequence[s
         + (f" · {text(', '.join(dict.fromkeys(cut)))}" if cut else "")
         + f'</p>\n<div class="scroll" role="img" tabindex="0" aria-label="{text(alt)}">'
         + f'<table class="attention{turned}" aria-hidden="true">\n'
-        + f"<thead><tr><th>wrote ↓ read →</th>{heads}</tr></thead>\n"
+        + f"<thead><tr><th>wrote ↓<br>read →</th>{heads}</tr></thead>\n"
         + "<tbody>\n"
         + "\n".join(rows)
         + "\n</tbody></table></div>\n</figure>"
