@@ -37,6 +37,7 @@ def whole(label="sun", words="a text", note="A note."):
         ("attention", "Attention", attention_map(np.eye(2), [label, " "], ["a", label], caption=note)),
         ("unit", "Units", coloured_text(words, np.linspace(-1, 1, len(words)), label)),
         ("tags", "Tags", tagged_text([words, "b"], [(0, 1, label)], [(0, 2, "other")], caption=note)),
+        ("gaps", "Between", tagged_text(["a", words, "b", words], [(0, 1, label), (2, 3, label)])),
         ("empty", "Never seen", ""),
     ]
     return report_html(
@@ -60,7 +61,7 @@ def test_the_page_is_closed_and_refers_to_nothing_outside():
     read = Page(page)
     assert not {tag for tag, _ in read.tags} & {"script", "iframe", "object", "embed", "img", "base", "form"}
     identities = [a["id"] for _, a in read.tags if "id" in a]
-    assert identities == ["scores", "confusion", "attention", "unit", "tags", "model", "data", "repeat"]
+    assert identities == ["scores", "confusion", "attention", "unit", "tags", "gaps", "model", "data", "repeat"]
     assert [a["href"][1:] for tag, a in read.tags if tag == "a"] == identities
     for _, attributes in read.tags:
         assert not any(key.startswith("on") or key in ("src", "srcset", "action") for key in attributes)

@@ -81,7 +81,10 @@ def confused_pairs(matrix: np.ndarray, labels: Sequence[str]) -> str:
     ]
     kinds, shown = int((counts > 0).sum()), len(pairs)
     which = f"the {shown} most frequent ones" if kinds > shown else "all of them"
-    words = f"{len(labels):,} classes were confused in {kinds:,} different ways, {counts.sum():,} times; {which}, with their share of the true class:"
+    words = (
+        f"{len(labels):,} classes were confused in {kinds:,} different ways, {counts.sum():,} times; {which}, "
+        "with their share of the true class:"
+    )
     head = ["True class → taken for", "times", "share"]
     return paragraph(words) + "\n" + table(head, rows, label="The most confused pairs of classes")
 
