@@ -1,0 +1,1 @@
+"""What the language model is made of: its data, its verdict, its samples, what its units follow."""
