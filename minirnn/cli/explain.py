@@ -12,12 +12,14 @@ from minirnn.cli.rows import names
 
 if TYPE_CHECKING:
     from minirnn.models.forecasting.explanation import Explanation
+    from minirnn.models.language_model import LanguageModel
 
 EXAMPLES = """examples:
   minirnn explain report/model.safetensors load.csv              the forecast after the last row of load.csv
   minirnn explain report/model.safetensors load.csv --out why/   tables, figures and explanation.json
   minirnn explain report/model.safetensors load.csv --json
   minirnn explain report/model.safetensors                       from the rows that the model holds
+  minirnn explain model/model.safetensors some.py                what the units of a language model follow
 
 What is said: how much each row of each column adds to the forecast, compared with a window in which every column stands
 at its mean over the training rows (integrated gradients; they add up to the difference, and the gap is printed); how
@@ -67,7 +69,9 @@ def run(arguments: argparse.Namespace) -> int:
             raise UsageError(f"--{option.replace('_', '-')} belongs to a file of rows, and none was given")
     if arguments.seed < 0:
         raise UsageError(f"--seed must be 0 or more, got {arguments.seed}")
-    model = loading.load(arguments.model, "explain", "Forecaster")
+    model = loading.load(arguments.model, "explain", "Forecaster", "LanguageModel")
+    if type(model).__name__ == "LanguageModel":
+        return _language_model(arguments, model)
     table = None if arguments.data is None else predict.read(arguments, model)
     try:
         explanation = model.explain(
@@ -91,6 +95,16 @@ def run(arguments: argparse.Namespace) -> int:
     if out is not None:
         print(f"\nwritten to {out}: {', '.join(written)}")
     return 0
+
+
+def _language_model(arguments: argparse.Namespace, model: LanguageModel) -> int:
+    """What the units of a language model follow; its own command says it."""
+    from minirnn.cli import text
+
+    for option in ("date_column", "missing", "target", "series", "by_step"):
+        if getattr(arguments, option):
+            raise UsageError(f"--{option.replace('_', '-')} belongs to forecasts; {arguments.model} is a LanguageModel")
+    return text.explain(arguments, model)
 
 
 def report(explanation: Explanation) -> str:

@@ -56,7 +56,7 @@ class Command(NamedTuple):
       read: the data.
       report: what is printed, line by line.
       page: the report as the text of an HTML page.
-      figures: file name -> a function that makes the matplotlib figure.
+      figures: file name -> a function that makes the matplotlib figure, or None where there is nothing to draw.
     """
 
     name: str
@@ -119,8 +119,7 @@ def run(arguments: argparse.Namespace, command: Command) -> int:
     evaluation = model.evaluate()
     said = tuple(dict.fromkeys((*inputs.notes, *model.notes_, *evaluation.notes)))
     trained = Trained(model, evaluation, inputs, said, shlex.join(["minirnn", *arguments.command_line]))
-    if out is not None:
-        _write(out, command, trained)
+    written = [] if out is None else _write(out, command, trained)
     if arguments.json:
         print(_json(trained))
         for line in said:
@@ -128,7 +127,7 @@ def run(arguments: argparse.Namespace, command: Command) -> int:
     else:
         print("\n".join(command.report(trained)))
         if out is not None:
-            print(f"\nwritten to {out}: {', '.join(command.files)}")
+            print(f"\nwritten to {out}: {', '.join(written)}")
     return 0
 
 
@@ -153,12 +152,14 @@ def _json(trained: Trained) -> str:
     return json.dumps(about, indent=2, allow_nan=False)
 
 
-def _write(out: Path, command: Command, trained: Trained) -> None:
+def _write(out: Path, command: Command, trained: Trained) -> list[str]:
+    """Writes everything, or nothing; returns the names."""
     from minirnn.inspect.figures import save_figure
     from minirnn.models.storage import staged
 
     page = command.page(trained)
     figures = {name: make(trained) for name, make in command.figures.items()}
+    figures = {name: figure for name, figure in figures.items() if figure is not None}
     try:
         with staged(out) as folder:
             (folder / "report.html").write_text(page, encoding="utf-8")
@@ -168,3 +169,4 @@ def _write(out: Path, command: Command, trained: Trained) -> None:
             trained.model.save(folder / "model.safetensors")
     except OSError as error:
         raise places.cannot_write(out, error) from None
+    return [*FILES, *figures]

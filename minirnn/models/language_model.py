@@ -68,11 +68,11 @@ class LanguageModel(Estimator):
       devices_: how many trained.
 
     >>> texts = ["all work and no play makes jack a dull boy\\n" * 9] * 10
-    >>> model = LanguageModel(hidden_size=16, max_epochs=12, window=16, batch_size=8, backend="readable").fit(texts)
-    >>> model.score(texts[0]) < 2
+    >>> model = LanguageModel(hidden_size=16, learning_rate=0.03, batch_size=4, backend="readable").fit(texts)
+    >>> model.score(texts[0]) < 1
     True
-    >>> "".join(model.generate("all w", length=6, temperature=0))
-    'ork an'
+    >>> "".join(model.generate("all work", length=7, temperature=0))
+    ' and no'
     """
 
     def __init__(
