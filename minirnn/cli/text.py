@@ -34,7 +34,7 @@ ENDINGS = {False: (".txt",), True: (".jsonl", ".json")}
 def _groups() -> options.Groups:
     from minirnn.models.language_model import UNITS, LanguageModel
 
-    defaults = LanguageModel().get_params()
+    defaults = LanguageModel().get_params() | {"max_epochs": "what makes 8 million symbols, 8 to 100"}
     network = (
         options.Option("unit", UNITS, "what is predicted (default: {unit})"),
         options.Option("cell", ("lstm", "gru", "rnn"), "of the recurrent layers (default: {cell})"),

@@ -93,7 +93,10 @@ def page(trained: Trained) -> str:
         ("Perplexity", f"{own.iloc[1]:.2f}", f"as if it chose among so many {model.unit} each time"),
     ]
     compared = models_table(
-        evaluation.scores, own=evaluation.network, less=tuple(evaluation.scores), label="Scores on the test part"
+        evaluation.scores,
+        own=evaluation.network,
+        less=list(map(str, evaluation.scores.columns)),
+        label="Scores on the test part",
     )
     sample = f'<pre dir="ltr" tabindex="0">{text(upright(_sample(model)))}</pre>'
     told = f"Written from the start of a text, at temperature {TEMPERATURE}: each symbol drawn as the network believes."

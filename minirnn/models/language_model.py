@@ -49,7 +49,7 @@ class LanguageModel(Estimator):
       warm_up: share of the training in which the learning rate rises.
       weight_decay: of AdamW; 0 is Adam.
       batch_size: streams side by side.
-      max_epochs: times that the text is read, at most.
+      max_epochs: times that the text is read, at most; None is as often as makes eight million symbols, 8 to 100 times.
       patience: epochs without improvement on the validation part before the training ends.
       max_norm: of all gradients together; larger ones are scaled down.
       validation_fraction: share of the text that the best epoch is chosen by.
@@ -68,7 +68,8 @@ class LanguageModel(Estimator):
       devices_: how many trained.
 
     >>> texts = ["all work and no play makes jack a dull boy\\n" * 9] * 10
-    >>> model = LanguageModel(hidden_size=16, learning_rate=0.03, batch_size=4, backend="readable").fit(texts)
+    >>> model = LanguageModel(hidden_size=16, learning_rate=0.03, max_epochs=6, batch_size=4, backend="readable")
+    >>> model = model.fit(texts)
     >>> model.score(texts[0]) < 1
     True
     >>> "".join(model.generate("all work", length=7, temperature=0))
@@ -91,7 +92,7 @@ class LanguageModel(Estimator):
         warm_up: float = 0.03,
         weight_decay: float = 0.0,
         batch_size: int = 32,
-        max_epochs: int = 8,
+        max_epochs: int | None = None,
         patience: int = 3,
         max_norm: float = 1.0,
         validation_fraction: float = 0.05,
@@ -130,7 +131,7 @@ class LanguageModel(Estimator):
             parameters,
             choices={"unit": UNITS},
             whole={"embedding_size": 1, "window": 1, "min_count": 1, "vocabulary_size": 1},
-            optional=("vocabulary_size",),
+            optional=("vocabulary_size", "max_epochs"),
             shares=("warm_up", "validation_fraction", "test_fraction"),
         )
         check_positive(parameters, ("validation_fraction", "test_fraction"))
@@ -181,6 +182,7 @@ class LanguageModel(Estimator):
             self.parts_, self.vocabulary_ = prepared.parts, prepared.vocabulary
             self.network_ = preparing.network(parameters, self.vocabulary_.size)
             window = min(self.window, len(prepared.train) - 1)
+            epochs = self.max_epochs or preparing.epochs(len(prepared.train))
             mesh = fitting.mesh(self.backend, lambda: self.batch_shape(data), devices)
             self.weights_, self.history_ = fitting.train_network(
                 fitting.half(self.backend, "language"),
@@ -188,9 +190,9 @@ class LanguageModel(Estimator):
                 init_network(self.seed, self.network_, None),
                 (prepared.train,),
                 (prepared.validation,),
-                parameters,
+                parameters | {"max_epochs": epochs},
                 preparing.drawing(len(prepared.train), self.batch_size, window),
-                decay_epochs=self.max_epochs,
+                decay_epochs=epochs,
                 warm_up=self.warm_up,
                 dropout=self.dropout > 0,
                 mesh=mesh,

@@ -58,7 +58,7 @@ class Explanation:
     @property
     def sentence(self) -> str:
         """The one that is followed best, in words."""
-        best = self.units["correlation"].abs().idxmax()
+        best = str(self.units["correlation"].abs().idxmax())
         row = self.units.loc[best]
         return (
             f"In {count(self.characters, 'character')}, what a unit follows best is {best}: unit {row['unit']:.0f} of "

@@ -18,7 +18,9 @@ from minirnn.models.estimator import ParameterError
 from minirnn.models.training import Batches
 from minirnn.params import BETWEEN, Dropout, Embedding, Network, Recurrent
 
+CALLED = {"train": "training", "validation": "validation", "test": "test"}
 LEAST = 20  # characters of each part
+SYMBOLS = 8_000_000  # that are read in a training of a short text
 
 
 class Prepared(NamedTuple):
@@ -73,12 +75,12 @@ def prepare(data: Any, parameters: dict[str, Any]) -> Prepared:
     for name, sequences in encoded.items():
         asked = sum(map(len, sequences))
         if not asked:
-            raise DataError(f"the {name} part holds no {parameters['unit']}: give more text")
+            raise DataError(f"the {CALLED[name]} part holds no {parameters['unit']}: give more text")
         unknown = sum(int((each == UNKNOWN).sum()) for each in sequences)
         if name != "validation" and unknown:
+            share = f"{100 * unknown / asked:.2g} % of the {parameters['unit']} of the {CALLED[name]} part"
             notes.append(
-                f"{unknown / asked:.2g} of the {name} part's {parameters['unit']} are rare or new: they are "
-                "predicted as one symbol, which is easier than to say which."
+                f"{share} are rare or new: they are predicted as one symbol, which is easier than to say which."
             )
     if parameters["unit"] == "words":
         notes.append("Words are predicted without the white space between them.")
@@ -120,6 +122,15 @@ def drawing(length: int, batch_size: int, window: int) -> Callable[[np.random.Ge
         return Batches((starts % length)[None], np.ones((S, B), np.float32))
 
     return draw
+
+
+def epochs(length: int) -> int:
+    """How often a text of N symbols is read: a short one more often, or there would be too few updates.
+
+    >>> [epochs(N) for N in (10_000, 200_000, 5_000_000)]
+    [100, 40, 8]
+    """
+    return min(max(round(SYMBOLS / length), 8), 100)
 
 
 def network(parameters: dict[str, Any], size: int) -> Network:
