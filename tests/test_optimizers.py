@@ -25,6 +25,7 @@ PAIRS = {
         optax.adam(optax.cosine_decay_schedule(0.01, 15)),
     ),
     "as in training": (training.make_optimizer(0.01, 1.0, 0.1, 15), fast_training.make_optimizer(0.01, 1.0, 0.1, 15)),
+    "warming up": (training.make_optimizer(0.01, 1.0, 0.0, 15, 4), fast_training.make_optimizer(0.01, 1.0, 0.0, 15, 4)),
     "clipped adam": (
         optimizers.chain(optimizers.clip_by_global_norm(1.0), optimizers.adam(0.01)),
         optax.chain(optax.clip_by_global_norm(1.0), optax.adam(0.01)),
