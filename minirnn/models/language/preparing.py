@@ -41,11 +41,11 @@ def documents(data: Any) -> list[Document]:
     """
     given = [data] if isinstance(data, str | Document) else data
     if not isinstance(given, Iterable):
-        raise ParameterError(f"data is a {type(data).__name__}; expected a text or several texts")
+        raise ParameterError(f"data is {type(data).__name__}; expected a text or several texts")
     found = []
     for k, each in enumerate(given, 1):
         if not isinstance(each, str | Document):
-            raise ParameterError(f"data holds a {type(each).__name__}; expected texts, or documents (name, text)")
+            raise ParameterError(f"data holds {type(each).__name__}; expected texts, or documents (name, text)")
         found.append(each if isinstance(each, Document) else Document(f"text {k}", each))
     return found
 
