@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from minirnn import readable
-from minirnn.bench import compiling, fitting, measure, own, peers, ratios, scan, streaming, table, targets, task
+from minirnn.bench import compiling, fitting, measure, own, peers, ratios, scan, streaming, table, targets, task, text
 
 ROOT = Path(__file__).parent.parent
 JAX_PEERS = [pytest.param(name, marks=pytest.mark.peers) for name in peers.PEERS if name != "torch"]
@@ -146,6 +146,27 @@ def test_a_library_that_cannot_train_costs_only_its_own_time(monkeypatch, tmp_pa
     assert "no_such_script.py" in row["failed"]["torch"]
 
 
+# ---------------------------------------------------------------- a language model
+
+
+@pytest.mark.parametrize("name", ["minirnn", pytest.param("torch", marks=pytest.mark.peers), JAX_PEERS[-1]])
+def test_a_language_model_is_trained_on_the_same_chunks(name):
+    if name != "minirnn":
+        needs(name)
+    (row,) = text.rows([name], rounds=1, shape=(4, 5, 3, 6), chunks=3, available=1)
+    assert set(row["ms"]) == {"minirnn", name}
+    assert not row["failed"]
+    assert row["characters_per_second"][name] == round(4 * 5 / row["ms"][name] * 1e3)
+    assert "Characters per second in training a language model: minirnn " in "\n".join(table._remarks([row]))
+
+
+def test_chunks_of_all_libraries_are_cut_from_the_same_streams():
+    shape, chunks = (4, 5, 3, 16), 40
+    symbols = np.repeat(np.arange(1, 5, dtype=np.int32)[None], chunks * 5 + 1, axis=0)  # each stream one symbol
+    assert text._minirnn(shape, symbols, 1)() < 4.2  # of log 106 = 4.66 at first
+    assert text.streams(shape, chunks).shape == symbols.shape
+
+
 # ---------------------------------------------------------------- ratios and targets
 
 
@@ -194,6 +215,7 @@ def a_full_run() -> list[dict]:
             rows += [row(cell, shape, ms, comparison=comparison) for cell in ("lstm", "gru")]
     rows.append(row("rnn", [2, 3, 4, 5], {"minirnn": 3.0, "torch": 4.0}, comparison="as used"))
     rows.append(row("lstm", [64, 96, 7, 64], {"minirnn": 1.0, "torch": 2.0, "keras": 4.0}, measure="fit"))
+    rows.append(row("lstm", [32, 64, 64, 256], {"minirnn": 1.0, "torch": 2.0, "keras": 4.0}, measure="text"))
     for steps, ms in ((64, 1.0), (4096, 96.0)):
         for cell, factor in (("lstm", 1.0), ("mingru", 2.0 if steps == 64 else 0.5), ("minlstm", 3.0)):
             extra = {"compile_ms": {"minirnn": 500.0 * factor}, "mib": {"minirnn": steps / 8}, "measure": "growth"}
@@ -221,6 +243,7 @@ def test_every_line_of_the_targets():
         "train step, rnn / torch, as used: geometric mean": (0.75, 0.50),
         "training a forecaster, whole process / torch": (0.5, 0.6),
         "training a forecaster, whole process / keras": (0.25, 0.4),
+        "training a language model / the better of torch and keras": (0.5, 0.77),
         "lstm, time of a train step per step of time, T = 4096 / T = 64": (1.5, 1.25),
         "lstm, peak memory per step of time, T = 4096 / T = 64": (1.0, 1.25),
         "lstm, seconds to compile, T = 4096 / T = 64": (1.0, 1.25),

@@ -53,7 +53,7 @@ def run(model: Model, measure: str, batches: Batches) -> Run:
     threads = torch.get_num_threads()
     if model.device == "cpu":
         # Its threads meet at a barrier in every operator: small layers, or a busy machine, are faster on one thread.
-        threads = _fastest(_passes(copy.deepcopy(model.modules), measure, pairs[:4]), sorted({1, threads}))
+        threads = fastest(_passes(copy.deepcopy(model.modules), measure, pairs[:4]), sorted({1, threads}))
     passes = _passes(model.modules, measure, pairs)
     parameters = sum(parameter.numel() for parameter in model.modules.parameters())
     return Run(lambda: passes(threads), parameters=parameters, note=model.note, threads=threads)
@@ -93,8 +93,8 @@ def on_threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _fastest(passes: Callable[[int], float], settings: list[int]) -> int:
-    """The setting with the best of three calls, after one that is not counted."""
+def fastest(passes: Callable[[int], float], settings: list[int]) -> int:
+    """The setting (threads) with the best of three calls, after one that is not counted."""
     seconds = {}
     for setting in settings:
         passes(setting)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from minirnn.bench import compare, compiling, fitting, peers, streaming
+from minirnn.bench import compare, compiling, fitting, peers, streaming, text
 from minirnn.bench.measure import machine
 from minirnn.bench.ratios import AS_USED, COMPARISONS, geometric_means
 from minirnn.bench.targets import targets
@@ -65,6 +65,8 @@ def jobs(
         found.append(Job("memory", partial(compiling.memory_rows, rounds=few, timed=timed)))
     if "fit" in measures:
         found.append(Job("fit", partial(fitting.rows, everybody, one)))
+    if "text" in measures:
+        found.append(Job("text", partial(text.rows, everybody, many)))
     return found
 
 

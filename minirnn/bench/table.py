@@ -19,6 +19,7 @@ TITLES = {
     "memory": "Peak memory of a gradient, MiB, by the compiled program's own analysis",
     "memory_time": "Time of a gradient by memory policy",
     "fit": "Training a forecaster: whole processes, with imports and compilation",
+    "text": "Training a language model: a chunk of all streams (embedding, layer, head, Adam; clipped), as used",
 }
 
 
@@ -136,6 +137,10 @@ def _remarks(rows: Sequence[Mapping]) -> list[str]:
             split.setdefault(row["devices"][OWN], []).append(f"{row['cell']} {','.join(map(str, row['shape']))}")
     for count, where in split.items():
         lines += ["", f"As used, minirnn splits the batch over {count} devices at: {'; '.join(where)}"]
+    for row in rows:
+        if "characters_per_second" in row:
+            each = (f"{name} {value:,}" for name, value in row["characters_per_second"].items())
+            lines += ["", f"Characters per second in training a language model: {', '.join(each)}"]
     return lines
 
 

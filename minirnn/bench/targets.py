@@ -46,6 +46,7 @@ def targets(rows: Rows, seconds: float | None = None) -> list[dict]:
         *_against_jax(rows),
         *_against_torch(rows),
         *_fit(rows),
+        *_text(rows),
         *_growth(rows),
         *_memory(rows),
         *_step(rows),
@@ -95,6 +96,14 @@ def _fit(rows: Rows) -> list[Target]:
         for row in _of(rows, "fit")
         for name, limit in (("torch", 0.6), ("keras", 0.4))
         if name in row["ratio"]
+    ]
+
+
+def _text(rows: Rows) -> list[Target]:
+    return [
+        Target("training a language model / the better of torch and keras", max(others), 0.77)
+        for row in _of(rows, "text")
+        if (others := [row["ratio"][name] for name in ("torch", "keras") if name in row["ratio"]])
     ]
 
 

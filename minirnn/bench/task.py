@@ -22,7 +22,7 @@ Shape = tuple[int, int, int, int]  # (B, T, D, H)
 
 CELLS = ("lstm", "gru", "rnn")
 PASSES = ("forward", "forward_backward", "train_step")
-MEASURES = (*PASSES, "step", "compile", "growth", "memory", "fit")
+MEASURES = (*PASSES, "step", "compile", "growth", "memory", "fit", "text")
 LEARNING_RATE = 1e-3
 # (B, T, D, H): middling; wide; weather by the hour; tiny, where dispatch counts; one long sequence; a language model's;
 # a large batch of short sequences; a few long ones.

@@ -22,6 +22,7 @@ EXAMPLES = """examples:
   minirnn bench --full --json > bench.json            every measure, and what minirnn holds itself to; ten minutes
   minirnn bench --cells lstm --peers torch,flax --figure bench.png
   minirnn bench --measures step,compile
+  minirnn bench --measures text                       training a language model: characters per second
   minirnn bench --half readable --cells lstm,gru      the NumPy half, forward and backward, beside PyTorch
   minirnn bench --shapes "32,100,16,64;8,500,4,32" --json > bench.json
 
@@ -53,7 +54,7 @@ def add_parser(subparsers) -> None:
     parser.add_argument(
         "--measures",
         metavar="NAMES",
-        help="forward, forward_backward, train_step, step, compile, growth, memory, fit (default: train_step)",
+        help="forward, forward_backward, train_step, step, compile, growth, memory, fit, text (default: train_step)",
     )
     parser.add_argument("--peers", default="all", metavar="NAMES", help="all, none or names: torch,flax (default: all)")
     parser.add_argument(
