@@ -2,7 +2,11 @@
 
 import json
 import math
+import os
+import subprocess
+import sys
 from itertools import islice, pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -90,6 +94,26 @@ def test_both_halves_train_alike(monkeypatch):
         (fast.advance(description, readable.members(a)[0], read, after_y)),
     )
     np.testing.assert_allclose(y, x, atol=1e-6)
+
+
+def test_two_devices_train_and_judge_as_one():
+    code = """
+import jax, json
+jax.config.update("jax_num_cpu_devices", 2)
+from minirnn import LanguageModel
+settings = dict(cell="rnn", hidden_size=4, window=8, batch_size=5, max_epochs=2, min_count=1, dropout=0.4)
+texts = ["to be or not to be, that is the question\\n" * 5] * 4
+models = [LanguageModel(**settings).fit(texts, devices=count) for count in (1, 2)]
+print(json.dumps([[m.devices_, m.history_.loss, m.history_.validation, m.score(texts[0])] for m in models]))
+"""
+    command = [sys.executable, "-W", "error", "-c", code]
+    environment = {**os.environ, "PYTHONPATH": str(Path(minirnn.__file__).parents[1])}
+    ended = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert ended.returncode == 0, ended.stderr
+    (one, *a), (two, *b) = json.loads(ended.stdout)
+    assert (one, two) == (1, 2)
+    for x, y in zip(a, b, strict=True):
+        np.testing.assert_allclose(y, x, rtol=1e-5)
 
 
 def test_an_epoch_in_pieces_is_an_epoch(monkeypatch):

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from minirnn.models.language_model import LanguageModel
 
 SHOWN, WRITTEN = 400, 1_500  # symbols of a sample, on the terminal and on the page
+BEGUN = 160  # characters of a text that a sample goes on from
 TEMPERATURE = 0.8
 
 
@@ -25,8 +26,14 @@ def report(trained: Trained) -> list[str]:
     explanation = _explanation(trained.model)
     if explanation is not None:
         lines += ["", *units(explanation)]
-    lines += ["", f"what it writes (temperature {TEMPERATURE}):", ""]
-    return lines + [f"  {line}" for line in _sample(trained.model)[:SHOWN].splitlines()]
+    name, begun, written = _sample(trained.model)
+    lines += [
+        "",
+        f"what it writes (temperature {TEMPERATURE}) after the first lines of {name}, a text of the test part:",
+        "",
+    ]
+    lines += [f"  > {line}" for line in begun.splitlines()]
+    return lines + [f"    {line}" for line in written[:SHOWN].splitlines()]
 
 
 def units(explanation: Explanation) -> list[str]:
@@ -74,13 +81,16 @@ def _explanation(model: LanguageModel) -> Explanation | None:
 
 
 @functools.lru_cache(maxsize=1)
-def _sample(model: LanguageModel) -> str:
-    return "".join(model.generate(length=WRITTEN, temperature=TEMPERATURE, seed=model.seed))
+def _sample(model: LanguageModel) -> tuple[str, str, str]:
+    """The name of a text that was not trained on, its first lines, and what the model writes after them."""
+    name, text = model.parts_.test[0]
+    begun = text[: text.rfind("\n", 0, BEGUN) + 1 or BEGUN]
+    return name, begun, "".join(model.generate(begun, length=WRITTEN, temperature=TEMPERATURE, seed=model.seed))
 
 
 def page(trained: Trained) -> str:
     """``report.html``."""
-    from minirnn.inspect.report.markup import paragraph, text
+    from minirnn.inspect.report.markup import name, paragraph, text
     from minirnn.inspect.report.scores import models_table
     from minirnn.inspect.report.sequences import report_html
     from minirnn.inspect.report.symbols import upright
@@ -98,8 +108,12 @@ def page(trained: Trained) -> str:
         less=list(map(str, evaluation.scores.columns)),
         label="Scores on the test part",
     )
-    sample = f'<pre dir="ltr" tabindex="0">{text(upright(_sample(model)))}</pre>'
-    told = f"Written from the start of a text, at temperature {TEMPERATURE}: each symbol drawn as the network believes."
+    called, begun, written = _sample(model)
+    sample = f'<pre dir="ltr" tabindex="0"><b>{text(upright(begun))}</b>{text(upright(written))}</pre>'
+    told = (
+        f"After the first lines of a text of the test part, {name(called, 80)} (bold), at temperature {TEMPERATURE}: "
+        "each symbol is drawn as the network believes."
+    )
     explanation = _explanation(model)
     return report_html(
         f"A language model of {model.unit}",
@@ -152,4 +166,4 @@ def units_figure(explanation: Explanation) -> Any:
     """What single units do along a passage."""
     from minirnn.inspect.figures_sequences import activity_figure
 
-    return activity_figure(explanation.passage, explanation.activity, lines=10)
+    return activity_figure(explanation.passage, explanation.activity, lines=14)

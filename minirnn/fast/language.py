@@ -75,13 +75,13 @@ def epoch(
       report: called now and then with the share of the epoch that is done, and the latest loss.
     """
     K, S, B = batches.shape
-    filled = B if mesh is None else -(-B // mesh.size) * mesh.size  # rows on all devices together
+    filler = 0 if mesh is None else -B % mesh.size  # streams that count for nothing, so that all devices get as many
     dtype = state.members.head.W.dtype
-    state = state._replace(carried=zero_states(description.network.layers, (K, filled), dtype))
+    state = state._replace(carried=zero_states(description.network.layers, (K, B + filler), dtype))
     number, size = pieces(S, B * description.window)
     excess = number * size - S  # all pieces are equally long, so that one program computes them
-    batches = np.pad(batches, ((0, 0), (0, excess), (0, 0))).astype(np.int32)
-    counts = np.pad(counts, ((0, excess), (0, 0)))
+    batches = np.pad(batches, ((0, 0), (0, excess), (0, filler))).astype(np.int32)
+    counts = np.pad(counts, ((0, excess), (0, filler)))
     records = []
     for piece in range(number):
         part = slice(piece * size, (piece + 1) * size)

@@ -42,7 +42,7 @@ class Record(NamedTuple):
     losses: np.ndarray  # (K, S) of each batch, before its update
     gradient: np.ndarray  # (K, S) the largest entry of each batch's gradient, as an absolute number
     array: np.ndarray  # (K, S) which array of the weights holds that entry, counted in the order of the tree
-    weights: np.ndarray  # (K, S) the sum of each batch's weights
+    weights: Any = None  # (K, S) the sum of each batch's weights
 
 
 def joined(records: list[Record], steps: int) -> Record:

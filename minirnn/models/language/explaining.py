@@ -32,7 +32,7 @@ FEATURES = ("inside quotes", "inside a comment", "depth of brackets", "place in 
 MOST = 60_000  # characters that are read
 LEAST = 200
 STREAMS = 32
-PASSAGE = 1_200  # characters that are shown
+PASSAGE = 700  # characters that are shown
 DEEPEST, FURTHEST = 6, 80  # brackets and columns beyond which no more is counted
 
 
