@@ -92,9 +92,9 @@ class Classifier(Estimator):
         embedding_size: int = 32,
         vocabulary_size: int = 20_000,
         class_weights: str | None = None,
-        dropout: float = 0.2,
+        dropout: float = 0.3,
         weight_decay: float = 0.0,
-        learning_rate: float = 3e-3,
+        learning_rate: float = 1e-3,
         batch_size: int = 32,
         max_epochs: int = 100,
         patience: int = 10,
@@ -237,7 +237,7 @@ class Classifier(Estimator):
 
     def predict(self, data: Labelled | Iterable[Any]) -> np.ndarray:
         """The label of each example, (n,): the most probable class, balanced if ``class_weights`` are."""
-        return self.classes_[self._decided(self.predict_proba(data))]
+        return self.classes_[self.decided(self.predict_proba(data))]
 
     def score(self, data: Labelled | Iterable[Any], y: Iterable[Any] | None = None) -> float:
         """The accuracy of :meth:`predict` on labelled examples."""
@@ -258,7 +258,7 @@ class Classifier(Estimator):
     def _probabilities(self, encoded: ragged.Ragged) -> np.ndarray:
         return np.exp(reading.log_softmax(self._logits(encoded) / self.temperature_))
 
-    def _decided(self, probabilities: np.ndarray) -> np.ndarray:
+    def decided(self, probabilities: np.ndarray) -> np.ndarray:
         """The number of the class that each row is decided for."""
         return np.argmax(probabilities * self.weights_, axis=1)
 
@@ -284,7 +284,7 @@ class Classifier(Estimator):
             [str(name) for name in self.classes_],
             parts.of(job),
             probabilities,
-            self._decided(probabilities),
+            self.decided(probabilities),
             texts=self.reads_texts,
             model=self._about(),
             padding=self.padding_,
