@@ -55,6 +55,9 @@ GROUPS: Groups = {
             ("attention", "mean", "last"),
             "how a sequence becomes one vector (default: last for numbers, attention for texts)",
         ),
+        Option(
+            "memory", positive, "steps that gates keep at first what they hold: for events long ago (default: off)", "N"
+        ),
         Option("embedding_size", positive, "of the vectors of symbols (default: 32)", "E"),
         Option("dropout", float, "rate, of features (default: 0.3)", "X"),
     ),

@@ -66,7 +66,9 @@ def read_sequences(
             notes.append(f"No number in {total} (first line {line}): they stay missing.")
         sequences = [values[start:stop] for start, stop in itertools.pairwise(bounds)]
         # Without labels a place is what answers are written beside: the bare name.
-        places = [names[row] if label is None else f"the sequence {names[row]!r} (line {cells.lines[row]})" for row in first]
+        places = [
+            names[row] if label is None else f"the sequence {names[row]!r} (line {cells.lines[row]})" for row in first
+        ]
         return Labelled(
             [labels[row] for row in first],
             places,

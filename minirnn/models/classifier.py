@@ -46,6 +46,8 @@ class Classifier(Estimator):
       bidirectional: read each sequence in both directions.
       pooling: ``"attention"`` (a mean whose weights are learned), ``"mean"``, or ``"last"``: where each direction ends;
         None takes ``"last"`` for numbers and ``"attention"`` for texts.
+      memory: for up to so many steps units keep what they hold when training begins, as an event long ago needs it (see
+        :func:`minirnn.models.classifying.network.fresh`); None leaves the usual biases. Not of an RNN: it has no gates.
       unit: of texts: ``"words"``, ``"characters"`` or ``"bytes"``.
       embedding_size: of the vectors that stand for symbols.
       vocabulary_size: different symbols at most; rarer ones are unknown.
@@ -88,6 +90,7 @@ class Classifier(Estimator):
         *,
         bidirectional: bool = True,
         pooling: str | None = None,
+        memory: int | None = None,
         unit: str = "words",
         embedding_size: int = 32,
         vocabulary_size: int = 20_000,
@@ -110,6 +113,7 @@ class Classifier(Estimator):
         self.backend = backend
         self.bidirectional = bidirectional
         self.pooling = pooling
+        self.memory = memory
         self.unit = unit
         self.embedding_size = embedding_size
         self.vocabulary_size = vocabulary_size
@@ -165,7 +169,7 @@ class Classifier(Estimator):
             best, history = fitting.train_network(
                 half,
                 job.labelling,
-                init_network(self.seed, job.network, job.encoder.input_size),
+                network.fresh(job.network, job.encoder.input_size, self.seed, self.memory),
                 network.training_data(train, labels, job.weights),
                 network.portions(*job.rows("validation"), job.weights),
                 parameters,
@@ -273,9 +277,9 @@ class Classifier(Estimator):
         from minirnn.models.classifying import judging, parts
 
         self._check_fitted()
-        if getattr(self, "job_", None) is None:
-            raise ParameterError("a model from a file holds no test part; fit it, then evaluate")
         job = self.job_
+        if job is None:
+            raise ParameterError("a model from a file holds no test part; fit it, then evaluate")
         if not len(job.parts.test):
             raise ParameterError("there is no test part; fit with a test_fraction above 0")
         probabilities = self._probabilities(job.rows("test")[0])

@@ -23,18 +23,12 @@ def page(trained: Trained) -> str:
     """The text of the page."""
     evaluation = trained.evaluation
     scores, counts = evaluation.scores, evaluation.tables[CONFUSION]
-    own = scores.loc[evaluation.network]
-    best = evaluation.best_simple
-    beside = f"{best}: {{}}" if best is not None else ""
+    own, best = evaluation.network, str(evaluation.best_simple)
     tiles = [
-        (
-            name.capitalize() if name != "macro F1" else "Macro F1",
-            f"{own[name]:.3f}",
-            beside.format(f"{scores.loc[best, name]:.3f}") if best is not None else "",
-        )
-        for name in (LOSS, "accuracy", "macro F1")
+        (called, f"{float(scores[name][own]):.3f}", f"{best}: {float(scores[name][best]):.3f}")
+        for called, name in (("Log loss", LOSS), ("Accuracy", "accuracy"), ("Macro F1", "macro F1"))
     ]
-    compared = models_table(scores, own=evaluation.network, less=LESS, label="The network and simpler classifiers")
+    compared = models_table(scores, own=own, less=LESS, label="The network and simpler classifiers")
     chapters = [
         ("compared", "Beside simpler classifiers", compared + paragraph(*map(text, READING))),
         (

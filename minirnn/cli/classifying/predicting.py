@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 def run(arguments: argparse.Namespace, model: Classifier) -> int:
     """Answers; returns the exit status.
 
-    Texts: a line of ``label,probability`` for each line, as soon as it is there; a blank line for a blank line. Numbers:
-    a line of ``sequence,label,probability`` for each sequence of a file in long form, or for each series of a file of
-    rows, whose label is that of the row after the last. With ``--json`` an object for each, with all probabilities.
+    Texts: a line of ``label,probability`` for each line, as soon as it is there; a blank line for a blank line.
+    Numbers: a line of ``sequence,label,probability`` for each sequence of a file in long form, or for each series of a
+    file of rows, whose label is that of the row after the last. With ``--json`` an object for each, with all
+    probabilities.
     """
     out = places.file(
         arguments.out, arguments.model, arguments.data, endings=(".json", ".jsonl") if arguments.json else (".csv",)
@@ -122,7 +123,9 @@ def _answer(model: Classifier, probabilities: np.ndarray, as_json: bool, name: s
         each = {str(label): float(p) for label, p in zip(model.classes_, probabilities)}
         about = {} if name is None else {"sequence": name}
         return json.dumps(
-            {**about, "label": model.classes_[chosen].item(), "probabilities": each}, allow_nan=False, ensure_ascii=False
+            {**about, "label": model.classes_[chosen].item(), "probabilities": each},
+            allow_nan=False,
+            ensure_ascii=False,
         )
     text = io.StringIO()
     cells = [] if name is None else [name]

@@ -76,9 +76,9 @@ class Numbers:
         scaled = [(sequence - self.mean) / self.scale for sequence in sequences]
         return [np.where(np.isnan(array), 0, array).astype(np.float32) for array in scaled]
 
-    def encode(self, sequences: Sequence[np.ndarray]) -> Ragged:
+    def encode(self, examples: Sequence[np.ndarray]) -> Ragged:
         """What the network reads, end to end."""
-        return ragged(self.standardised(sequences))
+        return ragged(self.standardised(examples))
 
     def flatten(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Arrays and JSON for the model's file."""
@@ -130,9 +130,9 @@ class Texts:
         """The network begins with an embedding."""
         return
 
-    def encode(self, texts: Sequence[str]) -> Ragged:
+    def encode(self, examples: Sequence[str]) -> Ragged:
         """What the network reads, end to end."""
-        small = [text.lower() for text in texts] if self.vocabulary.unit == "words" else texts
+        small = [text.lower() for text in examples] if self.vocabulary.unit == "words" else examples
         return ragged([self.vocabulary.encode(text) for text in small], np.int32)
 
     def flatten(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

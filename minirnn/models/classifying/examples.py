@@ -36,16 +36,13 @@ def labelled(data: Any, labels: Iterable[Any] | None) -> tuple[Labelled, tuple[A
     for i, label in enumerate(given):
         if not whole and (not isinstance(label, str) or not label.strip()):
             raise DataError(f"the label of example {i} is {quoted(label)}: texts or integers were expected")
-    texts = bool(found) and isinstance(found[0], str)
     places = [f"example {i}" for i in range(len(found))]
     classes = sorted(set(given))
-    return (
-        Labelled([str(label) for label in given], places, **{"texts" if texts else "sequences": found}),
-        tuple(classes),
-    )
+    names, texts = [str(label) for label in given], isinstance(found[0], str)
+    return Labelled(names, places, None if texts else found, found if texts else None), tuple(classes)
 
 
-def examples(data: Any) -> list[str] | list[np.ndarray]:
+def examples(data: Any) -> list[Any]:
     """Texts as they are, or sequences as arrays (T, D) in float32.
 
     Raises:

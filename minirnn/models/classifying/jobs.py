@@ -76,8 +76,11 @@ def check(parameters: Mapping[str, Any]) -> None:
     settings.check(
         parameters,
         {"pooling": (None, "attention", "mean", "last"), "unit": UNITS, "class_weights": (None, "balanced")},
-        {"embedding_size": 1, "vocabulary_size": 1},
+        {"embedding_size": 1, "vocabulary_size": 1, "memory": 2},
+        optional=("memory",),
     )
+    if parameters["memory"] is not None and parameters["cell"] == "rnn":
+        raise ParameterError("memory is a matter of gates, and an rnn has none; leave it out, or take a gru or an lstm")
     check_switches(parameters, ("bidirectional",))
     check_shares(parameters, ("validation_fraction", "test_fraction"), above=("validation_fraction",))
     if parameters["validation_fraction"] + parameters["test_fraction"] >= 1:

@@ -71,7 +71,7 @@ def _sentence(table: pd.DataFrame, found: dict[str, np.ndarray], test: Part) -> 
     """Who wins, by how much, and whether that is more than chance."""
     own, others = str(table.index[0]), table.iloc[1:]
     best = str(others[LOSS].idxmin())
-    loss, other = float(table.loc[own, LOSS]), float(table.loc[best, LOSS])
+    loss, other = float(table[LOSS][own]), float(table[LOSS][best])
     losses = [-np.log(np.clip(found[name][np.arange(len(test.labels)), test.labels], 1e-15, 1)) for name in (own, best)]
     when = np.arange(len(test.labels)) if test.times is None else test.times
     interval = skill_interval(losses[0], losses[1], when, 1)
@@ -81,10 +81,12 @@ def _sentence(table: pd.DataFrame, found: dict[str, np.ndarray], test: Part) -> 
             f"The {own} does not beat the {best}: its log loss is {loss:.3f}, that of the {best} {other:.3f}; take the "
             "simpler one."
         )
-    text = f"The {own} beats the {best}: its log loss is {loss:.3f} instead of {other:.3f} ({1 - loss / other:.0%} less)"
+    text = (
+        f"The {own} beats the {best}: its log loss is {loss:.3f} instead of {other:.3f} ({1 - loss / other:.0%} less)"
+    )
     if chance:
         text += ", a difference that may be chance on so few examples"
-    f1, best_f1 = float(table.loc[own, "macro F1"]), float(others["macro F1"].max())
+    f1, best_f1 = float(table["macro F1"][own]), float(others["macro F1"].max())
     if f1 < best_f1:
         text += f"; but its macro F1 is lower, {f1:.3f} instead of {best_f1:.3f}"
     return text + "."

@@ -11,7 +11,19 @@ from typing import Any
 import numpy as np
 
 from minirnn.data.ragged import Ragged, bucketed
-from minirnn.params import Dropout, Embedding, Labelled, Network, Recurrent
+from minirnn.params import (
+    GRU_GATES,
+    LSTM_GATES,
+    Directions,
+    Dropout,
+    Embedding,
+    Labelled,
+    Network,
+    NetworkParams,
+    Recurrent,
+    gate_block,
+    init_network,
+)
 
 MOST = 256  # sequences of a validation part that are read at a time
 SHAPES = 4  # lengths at most that they are padded to
@@ -35,6 +47,37 @@ def describe(parameters: Mapping[str, Any], classes: int, symbols: int | None) -
     return Network(layers, classes, read)
 
 
+def fresh(network: Network, input_size: int | None, seed: int, memory: int | None) -> NetworkParams:
+    """Fresh weights; with ``memory``, units that at first keep what they hold for up to so many steps.
+
+    In each step a unit keeps t / (1 + t) of it, t drawn uniformly from 1 to ``memory`` (Tallec and Ollivier 2018, arXiv
+    1804.11188): the bias of an LSTM's forget gate is log t, that of its input gate -log t, and that of a GRU's update
+    gate -log t. With the usual biases half of a GRU's state is gone after one step, and no gradient comes back from an
+    event a hundred steps ago.
+
+    Args:
+      network: the description.
+      input_size: D, or None for symbols.
+      seed: of all that is drawn.
+      memory: steps, at least 2; None leaves the usual biases.
+    """
+    params = init_network(seed, network, input_size)
+    if memory is None:
+        return params
+    rng = np.random.default_rng([seed, 2])
+    for layer, own in zip(network.layers, params.layers):
+        if isinstance(layer, Recurrent):
+            for weights in own.weights if isinstance(own.weights, Directions) else (own.weights,):
+                H = layer.hidden_size
+                bias = np.log(rng.uniform(1, memory, H)).astype(weights.b.dtype)
+                if layer.cell == "lstm":
+                    weights.b[gate_block("f", LSTM_GATES, H)] = bias
+                    weights.b[gate_block("i", LSTM_GATES, H)] = -bias
+                else:
+                    weights.b[gate_block("z", GRU_GATES, H)] = -bias
+    return params
+
+
 def balance(labels: np.ndarray, classes: int, class_weights: str | None) -> np.ndarray:
     """What each class counts (C,): 1, or balanced so that all classes together count the same, whatever their number.
 
@@ -48,9 +91,7 @@ def balance(labels: np.ndarray, classes: int, class_weights: str | None) -> np.n
 
 def training_data(data: Ragged, labels: np.ndarray, weights: np.ndarray) -> Labelled:
     """What an epoch takes; ``labels`` (n,), ``weights`` (C,) of the classes."""
-    return Labelled(
-        data.starts, data.lengths, labels.astype(np.int32), weights[labels].astype(np.float32), data.values
-    )
+    return Labelled(data.starts, data.lengths, labels.astype(np.int32), weights[labels].astype(np.float32), data.values)
 
 
 def portions(data: Ragged, labels: np.ndarray, weights: np.ndarray) -> tuple[Labelled, ...]:
@@ -58,7 +99,10 @@ def portions(data: Ragged, labels: np.ndarray, weights: np.ndarray) -> tuple[Lab
     kinds = bucketed(data.lengths, MOST, SHAPES).kinds
     whole = training_data(data, labels, weights)
     return tuple(
-        Labelled(*(array[kinds == kind] for array in whole[:4]), whole.values) for kind in range(kinds.max() + 1)
+        whole._replace(
+            starts=whole.starts[own], lengths=whole.lengths[own], labels=whole.labels[own], weights=whole.weights[own]
+        )
+        for own in (kinds == kind for kind in range(kinds.max() + 1))
     )
 
 
