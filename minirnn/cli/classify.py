@@ -108,6 +108,8 @@ def _make(arguments: argparse.Namespace) -> Classifier:
 
     model = Classifier(**options.given(arguments, GROUPS))
     jobs.check(model.get_params())
+    if not model.test_fraction:
+        raise UsageError("--test-fraction 0 leaves nothing to judge on; give a share of the examples above 0")
     return model
 
 

@@ -92,8 +92,8 @@ def read_latest(
     """
     path = Path(path)
     with naming(path):
+        source = source_of(path, date_column, request(None, form.columns, None, None, form.series, ()))
         asked = request(form.label, form.columns, None, None, form.series, (), form.frequency)
-        source = source_of(path, date_column, asked)
         _coded(source, form.label, _cells(source, form.label), classes)
         table = prepare_rows(source, asked)
         rows, _ = _rows(table, classes)

@@ -241,7 +241,8 @@ class Classifier(Estimator):
 
     def predict(self, data: Labelled | Iterable[Any]) -> np.ndarray:
         """The label of each example, (n,): the most probable class, balanced if ``class_weights`` are."""
-        return self.classes_[self.decided(self.predict_proba(data))]
+        probabilities = self.predict_proba(data)
+        return self.classes_[self.decided(probabilities)]
 
     def score(self, data: Labelled | Iterable[Any], y: Iterable[Any] | None = None) -> float:
         """The accuracy of :meth:`predict` on labelled examples."""
