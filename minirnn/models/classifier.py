@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from minirnn.models.checkpoint import Checkpoint
     from minirnn.models.sequences.evaluation import Evaluation
 
+OF_TEXTS = ("unit", "embedding_size", "vocabulary_size")  # parameters that say nothing of numbers
+
 
 class Classifier(Estimator):
     """A label for each sequence: of numbers, in windows of any lengths, or of characters or words.
@@ -298,7 +300,9 @@ class Classifier(Estimator):
     def _about(self) -> dict[str, Any]:
         """What made this model."""
         history = self.history_
-        return {name: plain(value) for name, value in self.fitted_params_.items() if name != "progress"} | {
+        unused = ("progress",) if self.reads_texts else ("progress", *OF_TEXTS)
+        return {name: plain(value) for name, value in self.fitted_params_.items() if name not in unused} | {
+            "pooling": "last" if self.network_.read == "ends" else self.network_.read,
             "version": __version__,
             "devices": self.devices_,
             "epochs": history.epochs,

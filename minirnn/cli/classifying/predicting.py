@@ -50,9 +50,11 @@ def run(arguments: argparse.Namespace, model: Classifier) -> int:
 
 
 def _texts(arguments: argparse.Namespace, model: Classifier) -> Iterator[str]:
-    """An answer for each line."""
+    """An answer for each line, by NumPy unless JAX is asked for: it would compile for every length that comes."""
     from minirnn.data.lines import read_lines
 
+    if arguments.backend is None:
+        model.set_params(backend="readable")
     if not arguments.json:
         yield "label,probability"
     for _, line in read_lines(arguments.data):
