@@ -316,6 +316,7 @@ def test_a_saved_model_predicts_the_same(kind, tmp_path, told):
         {"temperature": float("nan")},
         {"texts": False},
         {"parameters": {"hidden_size": 10**9}},
+        {"parameters": {"embedding_size": 10**9}},
         {"parameters": {"cell": "transformer"}},
         {"encoder": {"vocabulary": {"unit": "words", "symbols": ["a", "a"], "special": ["<pad>", "<unknown>"]}}},
         {"encoder": {}},

@@ -12,15 +12,14 @@ from minirnn._version import __version__
 from minirnn.data import ragged
 from minirnn.data.labelled import Form, Labelled
 from minirnn.models import fitting, trees
-from minirnn.models.classifying import jobs, network
-from minirnn.models.classifying.encoders import Encoder, Numbers, Texts
+from minirnn.models.classifying import jobs, network, saving
+from minirnn.models.classifying.encoders import Encoder, Texts
 from minirnn.models.classifying.examples import examples
 from minirnn.models.estimator import Estimator, ParameterError
 from minirnn.models.parameters import plain
 from minirnn.models.scores.labels import temperature
 from minirnn.models.sequences import reading
-from minirnn.models.training import Batches, History
-from minirnn.params import init_network
+from minirnn.models.training import Batches
 
 if TYPE_CHECKING:
     from minirnn.models.checkpoint import Checkpoint
@@ -315,46 +314,14 @@ class Classifier(Estimator):
     # ------------------------------------------------------------ files
 
     def _flatten(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        arrays, encoder = self.encoder_.flatten()
-        return {
-            **arrays,
-            **trees.to_arrays("network.", self.params_),
-            "class_weights": self.weights_,
-        }, {
-            "parameters": {name: plain(value) for name, value in self.fitted_params_.items()},
-            "classes": self.classes_.tolist(),
-            "encoder": encoder,
-            "texts": self.reads_texts,
-            "temperature": self.temperature_,
-            "form": None if self.form_ is None else self.form_._asdict(),
-            "history": self.history_.as_dict(),
-            "notes": list(self.notes_),
-            "devices": self.devices_,
-        }
+        return saving.flatten(self)
 
     @classmethod
     def _restore(cls, arrays: dict[str, np.ndarray], description: dict[str, Any]) -> Classifier:
-        parameters = description["parameters"]
-        model = cls(**parameters)
+        model = cls(**description["parameters"])
         jobs.check(model.get_params())
-        classes = description["classes"]
-        kind = type(classes[0])
-        if kind not in (str, int) or any(type(name) is not kind for name in classes) or sorted(set(classes)) != classes:
-            raise ValueError("classes are different texts or integers, sorted")
-        encoder: Encoder = (Texts if description["texts"] else Numbers).restore(arrays, description["encoder"])
-        symbols = encoder.vocabulary.size if isinstance(encoder, Texts) else None
-        if parameters["hidden_size"] ** 2 * parameters["num_layers"] > sum(array.size for array in arrays.values()):
-            raise ValueError("the file holds fewer weights than its parameters say")  # before room is made for them
-        template = init_network(0, network.describe(parameters, len(classes), symbols), encoder.input_size)
-        params = trees.from_arrays(arrays, "network.", template)
-        weights = trees.storage.expect(arrays, "class_weights", (len(classes),))
-        model.temperature_ = float(description["temperature"])
-        if not (weights > 0).all() or not 0 < model.temperature_ < np.inf:
-            raise ValueError("class weights and temperature are positive")
-        form = description["form"]
-        model._keep(parameters, tuple(classes), encoder, weights, params, None if form is None else Form.of(form))
-        model.history_ = History.of(description["history"])
-        model.notes_ = tuple(str(line) for line in description["notes"])
-        model.devices_ = int(description["devices"])
+        kept = saving.restore(arrays, description)
+        model._keep(description["parameters"], *kept)
+        model.temperature_, model.history_, model.notes_, model.devices_ = saving.training(description)
         model.job_, model.padding_ = None, None
         return model
