@@ -524,3 +524,17 @@ def test_a_form_is_kept_with_some_of_the_examples(trained):
     found = read_texts(folder / "texts.csv")
     assert found.take([0, 1]).form == found.form
     assert Labelled(["a"], ["p"], texts=["t"]).form is None
+
+
+def test_the_help_states_the_defaults_of_the_model():
+    from minirnn.cli import classify
+
+    said = {"bidirectional": "yes", "class_weights": "as they occur", "memory": "off"}
+    said["pooling"] = "last for numbers, attention for texts"
+    usual = Classifier().get_params()
+    for group in classify.GROUPS.values():
+        for option in group:
+            value = said.get(option.parameter, usual[option.parameter])
+            value = f"{value:g}" if isinstance(value, float) else value
+            assert f"(default: {value})" in option.help, option.parameter
+    assert set(said) - {"bidirectional"} == {name for name in usual if usual[name] is None}
