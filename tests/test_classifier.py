@@ -253,6 +253,10 @@ def verdict(own, n=200):
     return judging.judge("gru", ["a", "b"], dict.fromkeys(("train", "validation", "test"), part), p, p.argmax(1), False)
 
 
+def test_a_loss_of_nothing_has_no_sign():
+    assert str(scores.log_loss([0, 1], [[1.0, 0.0], [0.0, 1.0]])) == "0.0"
+
+
 def test_the_sentence_is_honest():
     assert verdict(0.9).sentence.startswith("The GRU beats the nearest neighbour: its log loss is 0.105 instead of")
     lost = verdict(0.4)
