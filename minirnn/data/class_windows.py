@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +11,15 @@ import numpy as np
 import pandas as pd
 
 from minirnn.data.cells import naming
-from minirnn.data.labelled import LARGEST, Labelled
+from minirnn.data.labelled import LARGEST, Form, Labelled
 from minirnn.data.preparing import Names, Source, of_frame, prepare_rows
 from minirnn.data.reading import source_of
 from minirnn.data.roles import request
 from minirnn.data.table import Table
 from minirnn.data.windows import inputs_at
-from minirnn.data.words import DataError, count, in_series, listed, plain_time, suggestion
+from minirnn.data.words import DataError, count, in_series, listed, plain_time, quoted, suggestion
 
-__all__ = ["read_windows", "windows"]
+__all__ = ["read_latest", "read_windows", "windows"]
 
 
 def windows(frame: pd.DataFrame, label: str, window: int, columns: Names = None, series: str | None = None) -> Labelled:
@@ -73,17 +73,51 @@ def read_windows(
         return _windows(source_of(path, date_column, asked), label, window, columns, series)
 
 
+def read_latest(
+    path: str | os.PathLike[str], form: Form, classes: Sequence[str], date_column: str | None = None
+) -> tuple[list[np.ndarray], list[str], tuple[str, ...]]:
+    """The last rows of each series of a file, as `read_windows` reads the rows before one with a class.
+
+    Args:
+        path: of the file; its label column holds the classes of the rows, as far as they are known.
+        form: of the windows of the training.
+        classes: of the training.
+        date_column: the column of times; by default the first one that holds dates.
+
+    Returns:
+        A sequence (W, D) for each series; where it comes from; what was decided or repaired.
+
+    Raises:
+        DataError: the file cannot be used; one line names the file, the place and what to do.
+    """
+    path = Path(path)
+    with naming(path):
+        source = source_of(path, date_column, request(None, form.columns, None, None, form.series, ()))
+        asked = request(form.label, form.columns, None, None, form.series, (), form.frequency)
+        _coded(source, form.label, _cells(source, form.label), classes)
+        table = prepare_rows(source, asked)
+        rows, _ = _rows(table, classes)
+        sequences, places = [], []
+        for k in range(table.series):
+            first, stop = table.bounds[k], table.bounds[k + 1]
+            if stop - first < form.window:
+                raise DataError(
+                    f"{count(int(stop - first), 'row')}{in_series(table.names[k])}: the model reads the last "
+                    f"{form.window}; give more rows"
+                )
+            sequences.append(rows[stop - form.window : stop])
+            places.append(f"after {plain_time(table.times(k)[-1])}{in_series(table.names[k])}")
+        return sequences, places, table.notes
+
+
 def _windows(source: Source, label: str, window: int, columns: Names, series: str | None) -> Labelled:
     if not isinstance(window, int | np.integer) or window < 1:
         raise DataError(f"window is {window!r}: a number of rows from 1 on was expected")
     classes = _classes(source, label)
     asked = request(label, columns, None, None, series, ())
     table = prepare_rows(source, asked)  # the only target is the label, as numbers
-    codes, numbers = table.values[:, 0], table.values[:, 1:]
-    for row, column in np.argwhere(np.abs(numbers) > LARGEST)[:1]:
-        raise DataError(f"{table.where(row)}: {table.columns[1 + column]!r} is beyond {LARGEST:g}: correct that cell")
-    rows = np.column_stack([numbers, codes[:, None] == np.arange(len(classes))]).astype(np.float32)
-    known = (codes >= 0) | ~np.isnan(numbers).all(axis=1) if numbers.size else codes >= 0
+    codes = table.values[:, 0]
+    rows, known = _rows(table, classes)
     origins, times, places = [], [], []
     for k in range(table.series):
         at = np.arange(table.bounds[k] + window, table.bounds[k + 1])
@@ -107,7 +141,17 @@ def _windows(source: Source, label: str, window: int, columns: Names, series: st
         times=np.concatenate(times).astype("datetime64[us]"),
         title=table.title,
         notes=(*table.notes, _told(table, label, window, len(at))),
+        form=Form("windows", label, series, table.columns[1:], int(window), table.frequency),
     )
+
+
+def _rows(table: Table, classes: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """What a step of a window holds (rows, D), and whether anything is known of it (rows,)."""
+    codes, numbers = table.values[:, 0], table.values[:, 1:]
+    for row, column in np.argwhere(np.abs(numbers) > LARGEST)[:1]:
+        raise DataError(f"{table.where(row)}: {table.columns[1 + column]!r} is beyond {LARGEST:g}: correct that cell")
+    rows = np.column_stack([numbers, codes[:, None] == np.arange(len(classes))]).astype(np.float32)
+    return rows, (codes >= 0) | ~np.isnan(numbers).all(axis=1) if numbers.size else codes >= 0
 
 
 def _told(table: Table, label: str, window: int, examples: int) -> str:
@@ -118,11 +162,11 @@ def _told(table: Table, label: str, window: int, examples: int) -> str:
     )
 
 
-def _classes(source: Source, label: str) -> list[str]:
-    """The classes, sorted; in the source, the label's cells are replaced by their positions (NaN where empty).
+def _cells(source: Source, label: str) -> list[str]:
+    """The classes of the rows as texts, empty where there is none.
 
     Raises:
-        DataError: there is no such column, or it does not hold classes.
+        DataError: there is no such column.
     """
     if label not in source.columns:
         if label == source.date_column:
@@ -131,7 +175,33 @@ def _classes(source: Source, label: str) -> list[str]:
         raise DataError(
             f"there is no label column {label!r}; {suggestion(label, names)}the columns are {listed(names)}"
         )
-    cells = _texts(source.columns[label])
+    return _texts(source.columns[label])
+
+
+def _coded(source: Source, label: str, cells: list[str], classes: Sequence[str]) -> None:
+    """In the source, the label's cells are replaced by their positions among the classes (NaN where empty).
+
+    Raises:
+        DataError: a cell holds none of the classes.
+    """
+    positions: dict[str, float] = {name: float(k) for k, name in enumerate(classes)}
+    for row, cell in enumerate(cells):
+        if cell and cell not in positions:
+            raise DataError(
+                f"{source.place(row)}: {quoted(cell)} in {label!r} is none of the classes; "
+                f"{suggestion(cell, classes)}they are {listed(classes)}"
+            )
+    codes = pd.Series([positions.get(cell, np.nan) for cell in cells], dtype=np.float64)
+    source.columns = {name: codes if name == label else column for name, column in source.columns.items()}
+
+
+def _classes(source: Source, label: str) -> list[str]:
+    """The classes, sorted; in the source, the label's cells are replaced by their positions (NaN where empty).
+
+    Raises:
+        DataError: there is no such column, or it does not hold classes.
+    """
+    cells = _cells(source, label)
     classes = sorted(set(cells) - {""})
     held = len(cells) - cells.count("")
     if len(classes) < 2:
@@ -142,9 +212,7 @@ def _classes(source: Source, label: str) -> list[str]:
             f"the label column {label!r} holds {len(classes):,} different values in {count(held, 'row')}, such as "
             f"{listed(classes, 3)}: name a column of classes that occur again and again"
         )
-    positions = {name: float(k) for k, name in enumerate(classes)}
-    codes = pd.Series([positions.get(cell, np.nan) for cell in cells], dtype=np.float64)
-    source.columns = {name: codes if name == label else column for name, column in source.columns.items()}
+    _coded(source, label, cells, classes)
     return classes
 
 

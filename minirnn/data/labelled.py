@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,6 +21,44 @@ from minirnn.data.words import DataError, count, listed, quoted, suggestion
 
 LARGEST = float(np.finfo(np.float32).max)
 """Numbers beyond this, in either direction, are refused: sequences are float32."""
+
+
+FORMS = ("texts", "sequences", "windows")
+
+
+class Form(NamedTuple):
+    """How examples were read from rows, so that rows without labels can be read in the same way.
+
+    Args:
+        kind: "texts", "sequences" (long form) or "windows".
+        label: the column of labels.
+        series: the column that tells sequences or series apart, or None.
+        columns: those with numbers that are read; a window also holds its classes.
+        window: the rows of a window; 0 where lengths are those of the sequences.
+        frequency: of the rows of a window, or None.
+    """
+
+    kind: str
+    label: str
+    series: str | None = None
+    columns: tuple[str, ...] = ()
+    window: int = 0
+    frequency: str | None = None
+
+    @classmethod
+    def of(cls, content: dict[str, Any]) -> Form:
+        """From what JSON kept of it.
+
+        Raises:
+            ValueError: it is not one.
+        """
+        form = cls(**{**content, "columns": tuple(content["columns"])})
+        names = (form.label, *form.columns, form.series or "", form.frequency or "")
+        if form.kind not in FORMS or not all(isinstance(name, str) for name in names):
+            raise ValueError("a form has a kind and names of columns")
+        if type(form.window) is not int or form.window < (form.kind == "windows"):
+            raise ValueError("the window of a form is a number of rows")
+        return form
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +74,7 @@ class Labelled:
         times: (n,) datetime64[us], when each example was labelled; None where there is no order in time.
         title: what the data is called.
         notes: one plain sentence for each thing that was found out or decided on the way in.
+        form: how they were read; None where they came from no rows.
     """
 
     labels: list[str]
@@ -45,6 +85,7 @@ class Labelled:
     times: np.ndarray | None = None
     title: str = "data"
     notes: tuple[str, ...] = ()
+    form: Form | None = None
 
     def __post_init__(self):
         if (self.sequences is None) == (self.texts is None):
@@ -91,7 +132,7 @@ class Labelled:
         times = None if self.times is None else self.times[rows]
         labels, places = some(self.labels), some(self.places)
         sequences, texts = some(self.sequences), some(self.texts)
-        return Labelled(labels, places, sequences, texts, self.columns, times, self.title, self.notes)
+        return Labelled(labels, places, sequences, texts, self.columns, times, self.title, self.notes, self.form)
 
 
 def read_texts(path: str | os.PathLike[str], text: str | None = None, label: str | None = None) -> Labelled:
@@ -118,7 +159,8 @@ def read_texts(path: str | os.PathLike[str], text: str | None = None, label: str
         places = [f"line {line}" for line in cells.lines]
         others = [name for name in cells.names if name not in wanted.values()]
         notes = (f"Left out {listed(others, 8)}: only {listed(wanted.values())} are read.",) if others else ()
-        return Labelled(labels, places, texts=texts, title=title_of(path), notes=notes)
+        form = Form("texts", wanted["label"])
+        return Labelled(labels, places, texts=texts, title=title_of(path), notes=notes, form=form)
 
 
 def split(labelled: Labelled, fractions: Sequence[float] = FRACTIONS, seed: int = 0, by: str | None = None) -> Parts:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from minirnn.data.cells import NAMELESS, Cells, cells_of, full, named, naming, without_row_numbers
-from minirnn.data.labelled import LARGEST, Labelled
+from minirnn.data.labelled import LARGEST, Form, Labelled
 from minirnn.data.opening import title_of
 from minirnn.data.parting import numbered_groups
 from minirnn.data.words import DataError, count, listed, quoted
@@ -19,7 +19,7 @@ from minirnn.data.words import DataError, count, listed, quoted
 def read_sequences(
     path: str | os.PathLike[str],
     series: str,
-    label: str,
+    label: str | None,
     columns: str | Iterable[str] | None = None,
     date_column: str | None = None,
     missing: Iterable[object] = (),
@@ -32,7 +32,8 @@ def read_sequences(
     Args:
         path: UTF-8 text with a header (CSV and its kin) or JSON lines, packed by gzip or not.
         series: the column that tells the sequences apart.
-        label: the column of labels, one and the same in all rows of a sequence.
+        label: the column of labels, one and the same in all rows of a sequence; None where there are none to learn
+            from: labels are then empty.
         columns: those to read; by default all others that hold numbers.
         date_column: the column with times; by default the first one that holds dates, if any does.
         missing: numbers or texts that stand for a missing number.
@@ -48,7 +49,7 @@ def read_sequences(
             if name is not None:
                 named(cells, name, what)
         names = full(cells, series, "name of the sequence")
-        labels = full(cells, label, "label")
+        labels = [""] * len(names) if label is None else full(cells, label, "label")
         rows, bounds = _rows_of_sequences(names)
         first = rows[bounds[:-1]]
         _refuse_two_labels(labels, names, rows, bounds, cells.lines)
@@ -64,7 +65,10 @@ def read_sequences(
             total = f"{count(int(absent.sum()), 'cell')} of {absent.size:,}"
             notes.append(f"No number in {total} (first line {line}): they stay missing.")
         sequences = [values[start:stop] for start, stop in itertools.pairwise(bounds)]
-        places = [f"the sequence {names[row]!r} (line {cells.lines[row]})" for row in first]
+        # Without labels a place is what answers are written beside: the bare name.
+        places = [
+            names[row] if label is None else f"the sequence {names[row]!r} (line {cells.lines[row]})" for row in first
+        ]
         return Labelled(
             [labels[row] for row in first],
             places,
@@ -73,6 +77,7 @@ def read_sequences(
             times=None if times is None else _ends(times[rows], bounds, notes),
             title=title_of(path),
             notes=tuple(notes),
+            form=None if label is None else Form("sequences", label, series, tuple(features)),
         )
 
 
@@ -93,7 +98,7 @@ def _refuse_two_labels(labels: list[str], names: list[str], rows: np.ndarray, bo
                 )
 
 
-def _times(cells: Cells, series: str, label: str, date_column: str | None, columns, notes: list[str]):
+def _times(cells: Cells, series: str, label: str | None, date_column: str | None, columns, notes: list[str]):
     """The date column and the times of the rows; (None, None) where no column holds dates."""
     from minirnn.data.dates import find_date_column, is_time_name, parse_dates
 

@@ -162,7 +162,7 @@ def log_loss(labels, probabilities) -> float:
     1.0397
     """
     y, p = _scored(labels, probabilities, "probabilities")
-    return float(-np.mean(np.log(np.clip(p[np.arange(len(y)), y], LEAST, 1.0))))
+    return 0.0 - float(np.mean(np.log(np.clip(p[np.arange(len(y)), y], LEAST, 1.0))))  # 0, not -0, where all are sure
 
 
 def calibration_error(labels, probabilities, bins: int = 15) -> float:

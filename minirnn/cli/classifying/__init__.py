@@ -1,0 +1,1 @@
+"""What ``minirnn classify`` prints and writes, and ``minirnn predict`` with its models."""

@@ -1,0 +1,1 @@
+"""What a classifier is made of: what it reads, its network, and how it is judged."""
