@@ -171,8 +171,8 @@ def test_dates_of_bare_numbers(file, name, cells, first, frequency):
 
 
 def test_the_line_of_a_late_fault_is_right_after_many_chunks(file, monkeypatch):
-    monkeypatch.setattr("minirnn.data.reading._CHUNK", 7)
-    monkeypatch.setattr("minirnn.data.reading._SHARED", 3)
+    monkeypatch.setattr("minirnn.data.cells._CHUNK", 7)
+    monkeypatch.setattr("minirnn.data.cells._SHARED", 3)
     days = pd.date_range("2020-01-01", periods=40).strftime("%Y-%m-%d")
     lines = ["date,y,z", *(f" {day} , {i % 11} ,{i}" for i, day in enumerate(days))]
     table = read(file("\n".join(lines)), "y")

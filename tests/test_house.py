@@ -99,6 +99,8 @@ def test_every_room_is_on_the_plan():
         # what a saved model needs to forecast
         "import minirnn.data, minirnn.data.table, minirnn.data.scaling, minirnn.data.imputing, minirnn.data.outliers",
         "import minirnn.data.calendar, minirnn.data.season",
+        "import minirnn.data.labelled, minirnn.data.long_form, minirnn.data.events, minirnn.data.lines",
+        "import minirnn.data.pairs, minirnn.data.date_pairs",
         "import minirnn.cli.stream, minirnn.cli.lines, minirnn.models.forecaster, minirnn.models.forecasting.streaming",
     ],
 )

@@ -437,31 +437,37 @@ for (const e of document.querySelectorAll("body *")) {
 parent.postMessage([innerWidth, document.documentElement.scrollWidth <= innerWidth, out.join(" ")], "*");
 })</script>"""
 
+
+def measured(folder: Path, pages: list[str], widths: tuple[int, ...]) -> list[str]:
+    """What a browser finds on each page at each width: the width, whether the page fits, elements outside of it."""
+    frames = ""
+    for page in pages:
+        page = html.escape(page.replace("</body>", f"{MEASURE}</body>"))
+        frames += "".join(f'<iframe style="width:{w}px;height:900px" srcdoc="{page}"></iframe>' for w in widths)
+    listen = "addEventListener('message', e => { log.textContent += JSON.stringify(e.data) + '\\n' })"
+    (folder / "all.html").write_text(f"<pre id=log></pre><script>{listen}</script>{frames}", encoding="utf-8")
+    options = (
+        "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+        "--disable-component-update --disable-sync --enable-logging=stderr --v=0 --virtual-time-budget=5000 "
+        "--dump-dom"
+    )
+    done = subprocess.run(
+        [BROWSER, *options.split(), f"--user-data-dir={folder / 'profile'}", (folder / "all.html").as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    log = re.search(r'<pre id="log">(.*?)</pre>', done.stdout, re.S)
+    assert log, done.stderr[-500:]
+    assert "CONSOLE" not in done.stderr
+    return sorted(html.unescape(log.group(1)).split("\n")[:-1])
+
+
 if BROWSER:  # not a skip: a machine without a browser lacks nothing else
 
     def test_nothing_overflows_in_a_browser(tmp_path: Path):
-        frames = ""
-        for names in (("",), ("s" * 300, "two words " * 30)):
-            page = report_html(**parts_of(targets=("load" * 50,), names=names, explanation=EXPLANATION))
-            page = html.escape(page.replace("</body>", f"{MEASURE}</body>"))
-            frames += "".join(
-                f'<iframe style="width:{w}px;height:900px" srcdoc="{page}"></iframe>' for w in (400, 1400)
-            )
-        listen = "addEventListener('message', e => { log.textContent += JSON.stringify(e.data) + '\\n' })"
-        (tmp_path / "all.html").write_text(f"<pre id=log></pre><script>{listen}</script>{frames}", encoding="utf-8")
-        options = (
-            "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-            "--disable-component-update --disable-sync --enable-logging=stderr --v=0 --virtual-time-budget=5000 "
-            "--dump-dom"
-        )
-        done = subprocess.run(
-            [BROWSER, *options.split(), f"--user-data-dir={tmp_path / 'profile'}", (tmp_path / "all.html").as_uri()],
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-        log = re.search(r'<pre id="log">(.*?)</pre>', done.stdout, re.S)
-        assert log, done.stderr[-500:]
-        lines = html.unescape(log.group(1)).split("\n")[:-1]
-        assert sorted(lines) == sorted(2 * ['[400,true,""]', '[1400,true,""]'])
-        assert "CONSOLE" not in done.stderr
+        pages = [
+            report_html(**parts_of(targets=("load" * 50,), names=names, explanation=EXPLANATION))
+            for names in (("",), ("s" * 300, "two words " * 30))
+        ]
+        assert measured(tmp_path, pages, (400, 1400)) == sorted(2 * ['[400,true,""]', '[1400,true,""]'])

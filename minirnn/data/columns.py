@@ -113,7 +113,7 @@ def numeric_columns(
                 advice = f"the columns with numbers are {listed(others)}" if others else "add one with numbers"
             what = KINDS[role] if role else "the column"
             raise DataError(f"{place(first)}: {what} {name!r} should hold numbers but holds {quoted(cell)}: {advice}")
-        _refuse_beyond(name, values, place)
+        refuse_beyond(name, values, place)
         if bad.any():
             advice = f"write bare numbers like {bare}" if bare else "add a column with numbers to forecast"
             text.append(f"{place(first)}: {name!r} holds {quoted(cell)}: {advice}")
@@ -143,11 +143,16 @@ def _bare(cell: Any) -> str:
     return match[1].replace(",", "" if grouped else ".")
 
 
-def _refuse_beyond(name: str, values: np.ndarray, place: Place) -> None:
-    beyond = np.abs(values) > LARGEST
+def refuse_beyond(name: str, values: np.ndarray, place: Place, largest: float = LARGEST) -> None:
+    """Refuses values that are infinite or larger than `largest` in either direction.
+
+    Raises:
+        DataError: the first of them.
+    """
+    beyond = np.abs(values) > largest
     if beyond.any():
         first = int(np.argmax(beyond))
-        fault = "is infinite" if np.isinf(values[first]) else f"holds {values[first]:g}, beyond {LARGEST:g}"
+        fault = "is infinite" if np.isinf(values[first]) else f"holds {values[first]:g}, beyond {largest:g}"
         raise DataError(f"{place(first)}: the column {name!r} {fault}: correct that cell or leave it empty")
 
 

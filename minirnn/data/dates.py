@@ -61,7 +61,7 @@ def find_date_column(
             continue
         if all(_WHOLE.fullmatch(cell) for cell in sample):
             looks_like_years = all(1000 <= int(cell) <= 2999 for cell in sample if len(cell) < 10)
-            named = bool(_TIME_WORDS & set(re.split(r"[^a-z]+", name.lower())))
+            named = is_time_name(name)
             if named and _whole_numbers(sample).notna().all() and (apart or len(set(sample)) > len(sample) // 2):
                 return position
             if looks_like_years and years is None:
@@ -83,6 +83,11 @@ def find_date_column(
         else "add one with times such as 2012-01-31 or 2012-01-31 13:00"
     )
     raise DataError(f"no column holds dates; the columns are {listed(names)}: {advice}")
+
+
+def is_time_name(name: str) -> bool:
+    """Whether a column is called as times are: "date", "start_time", "ts"."""
+    return bool(_TIME_WORDS & set(re.split(r"[^a-z]+", name.lower())))
 
 
 def parse_dates(

@@ -57,8 +57,13 @@ def check_is_file(path: Path) -> None:
         raise DataError(f"cannot be opened: {error.strerror}") from None
 
 
-def text_of(path: Path) -> bytes:
+def text_of(path: Path, form: str = "CSV", content: str = "a header line and rows of data") -> bytes:
     """The bytes of a text file, unpacked if they are gzip, and known to be UTF-8.
+
+    Args:
+        path: the file.
+        form: what messages say that a file should be saved as.
+        content: what they say that is expected in it.
 
     Raises:
         DataError: there is no such file, or it holds no text; the message says what it seems to hold.
@@ -70,14 +75,14 @@ def text_of(path: Path) -> bytes:
         raise DataError(f"cannot be opened: {error.strerror}") from None
     if data.startswith(_GZIP):
         data = _unpacked(data)
-    empty = DataError("the file is empty: a header line and rows of data were expected")
+    empty = DataError(f"the file is empty: {content} were expected")
     if not data:
         raise empty
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise DataError("the text is UTF-16: save it as UTF-8")
     kind = next((words for start, words in _BINARY.items() if data.startswith(start)), None)
     if kind is not None or b"\0" in data:
-        raise DataError(f"the file is binary{kind or ''}: save or unpack it as CSV")
+        raise DataError(f"the file is binary{kind or ''}: save or unpack it as {form}")
     try:
         blank = not data.decode("utf-8-sig").strip()
     except UnicodeDecodeError as error:
@@ -98,7 +103,7 @@ def _unpacked(data: bytes) -> bytes:
         raise DataError(f"the gzip file is damaged or cut short ({error}): copy or pack it again") from None
     if len(text) > LARGEST_UNPACKED:
         raise DataError(
-            f"the gzip file unpacks to more than {LARGEST_UNPACKED / 2**20:,.0f} MiB: unpack it and take the rows "
-            "that matter"
+            f"the gzip file unpacks to more than {LARGEST_UNPACKED / 2**20:,.0f} MiB: unpack it and take the part "
+            "that matters"
         )
     return text

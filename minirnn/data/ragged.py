@@ -63,7 +63,8 @@ class Buckets:
         counts = np.bincount(self.kinds, minlength=len(self.sizes))
         rows = -(-counts // self.batch_size) * self.batch_size
         computed = sum(int(count) * sum(size) for count, size in zip(rows, self.sizes))
-        return computed / max(int(lengths.sum()), 1) - 1
+        real = int(lengths.sum())
+        return (computed - real) / max(real, 1)
 
 
 def bucketed(lengths: np.ndarray, batch_size: int, most: int = MOST_BUCKETS, enough: float = ENOUGH) -> Buckets:

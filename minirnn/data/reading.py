@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import csv
-import io
 import os
-import re
-from array import array
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
+from minirnn.data.cells import DELIMITERS, NAMELESS, columns_of, delimiter_of, without_row_numbers
 from minirnn.data.dates import find_date_column, parse_dates
 from minirnn.data.decimals import decimal_commas, refuse_grouped
 from minirnn.data.opening import check_is_file, is_parquet, text_of, title_of
@@ -22,12 +20,6 @@ from minirnn.data.table import Table
 from minirnn.data.words import DataError, count, listed, plain_time, quoted
 
 __all__ = ["DataError", "Table", "prepare", "read", "read_csv"]
-
-_DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
-_VALUE = re.compile(r"[+-]?\d+([.,]\d+)?|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T].*)?")
-_NAMELESS = re.compile(r"column \d+")
-_CHUNK = 1 << 15  # rows that are held as lists of fields before they become columns
-_SHARED = 1 << 17  # distinct cells of a column that are looked up to be kept once
 
 
 def read(
@@ -91,6 +83,16 @@ def read_csv(
     return _read(_csv, Path(path), locals())
 
 
+def source_of(path: Path, date_column: str | None, asked: Request) -> Source:
+    """The rows of a file as they come, for those who make something else than a Table of them.
+
+    Raises:
+        DataError: the file holds no rows with times.
+    """
+    check_is_file(path)
+    return (_parquet if is_parquet(path) else _csv)(path, date_column, asked)
+
+
 def _read(kind: Callable[[Path, str | None, Request], Source], path: Path, options: dict) -> Table:
     """The source of one kind made a Table; every message starts with the file."""
     roles = {name: options[name] for name in ("target", "past", "future", "static", "series", "missing", "frequency")}
@@ -128,18 +130,23 @@ def _found(table: Table) -> list[str]:
 
 def _csv(path: Path, date_column: str | None, asked: Request) -> Source:
     data = text_of(path)
-    delimiter = _delimiter(data)
-    names, columns, lines = _columns(data, delimiter)
+    delimiter = delimiter_of(data)
+    names, columns, lines = columns_of(data, delimiter)
+    if len(names) == 1:
+        raise DataError(
+            f"there is only one column, {quoted(names[0])}: a date column and a column with numbers "
+            "are needed, with commas, semicolons, tabs or vertical bars between them"
+        )
     notes: list[str] = []
     if delimiter != ",":
-        notes.append(f"The delimiter is the {_DELIMITERS[delimiter]}.")
+        notes.append(f"The delimiter is the {DELIMITERS[delimiter]}.")
     commas, points = b"," in data, b"." in data
     del data
     position = find_date_column(names, columns, date_column, asked.series)
     times, date_notes = parse_dates(names[position], columns[position], lines)
     date = names[position]
     columns[position] = []
-    nameless = _NAMELESS.fullmatch(date) and "date" not in names
+    nameless = NAMELESS.fullmatch(date) and "date" not in names
     asked.check([name for name in names if name != date], date)
     cells = {name: column for i, (name, column) in enumerate(zip(names, columns)) if i != position}
     del columns
@@ -148,7 +155,7 @@ def _csv(path: Path, date_column: str | None, asked: Request) -> Source:
         cells = decimal_commas(cells, lines, notes)
     if delimiter == ";" and points and len(notes) == before:
         refuse_grouped(cells, lines)
-    cells = _without_row_numbers(cells, notes)
+    cells = without_row_numbers(cells, notes)
     frame = {}
     for name in list(cells):
         frame[name] = pd.Series(cells.pop(name), dtype=object)
@@ -157,110 +164,6 @@ def _csv(path: Path, date_column: str | None, asked: Request) -> Source:
         return f"line {lines[row]}"
 
     return Source(frame, times, "date" if nameless else date, place, title_of(path), {}, date_notes + notes)
-
-
-def _delimiter(data: bytes) -> str:
-    """The delimiter under which the first lines have the same number of fields, and the most of them."""
-    lines = [line for line in data[:200_000].decode("utf-8-sig", errors="ignore").splitlines()[:50] if line.strip()]
-    lines = lines[:20] if len(data) <= 200_000 or len(lines) > 20 else lines[:-1] or lines
-    best, best_score = ",", (0.0, 0)
-    for delimiter in _DELIMITERS if lines else ():
-        widths = [len(row) for row in csv.reader(lines, delimiter=delimiter)]
-        score = (widths.count(widths[0]) / len(widths), widths[0])
-        if widths[0] > 1 and score > best_score:
-            best, best_score = delimiter, score
-    return best
-
-
-def _columns(data: bytes, delimiter: str) -> tuple[list[str], list[list[str]], array[int]]:
-    """The header, the cells of each column without surrounding blanks, and the line of each row."""
-    # newline="" leaves line ends as they are, so that lines are counted as an editor counts them.
-    text = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8-sig", newline="")
-    reader = csv.reader(text, delimiter=delimiter, strict=True)
-    names: list[str] = []
-    columns = _Columns()
-    rows: list[list[str]] = []
-    lines = array("q")
-    line = header_line = 1
-    width = 0
-    try:
-        for fields in reader:
-            if not names:
-                fields = [field.strip() for field in fields]
-                if any(fields):
-                    names, header_line = fields, line
-                    _check_header(names, line, delimiter)
-                    columns.start(len(names))
-                    width = len(names)
-            elif any(map(str.strip, fields)):
-                while len(fields) > width and not fields[-1].strip():
-                    fields.pop()  # trailing delimiters carry nothing
-                if len(fields) != width:
-                    raise DataError(
-                        f"line {line}: {count(len(fields), 'field')} where the header has {len(names)} "
-                        f"(the delimiter is the {_DELIMITERS[delimiter]}): add or remove delimiters"
-                    )
-                rows.append(fields)
-                lines.append(line)
-                if len(rows) == _CHUNK:
-                    columns.take(rows)
-            line = reader.line_num + 1
-    except csv.Error as error:
-        raise DataError(f"line {line}: {error}: check the quotation marks") from None
-    if not lines:
-        raise DataError("there is a header but no rows of data")
-    columns.take(rows)
-    cells = columns.cells
-    kept = [i for i, name in enumerate(names) if name or any(cells[i])]
-    if len(kept) == 1:
-        raise DataError(
-            f"there is only one column, {quoted(names[kept[0]])}: a date column and a column with numbers "
-            "are needed, with commas, semicolons, tabs or vertical bars between them"
-        )
-    names = [name or f"column {i + 1}" for i, name in enumerate(names)]
-    twice = sorted({names[i] for i in kept if [names[j] for j in kept].count(names[i]) > 1})
-    if twice:
-        raise DataError(f"line {header_line}: the header names {listed(twice)} twice: rename one of them")
-    return [names[i] for i in kept], [cells[i] for i in kept], lines
-
-
-class _Columns:
-    """Rows of fields as columns of cells, a chunk at a time; cells that occur again are kept once."""
-
-    def start(self, width: int) -> None:
-        """No rows yet, and so many columns."""
-        self.cells: list[list[str]] = [[] for _ in range(width)]
-        self.known: list[dict[str, str] | None] = [{} for _ in range(width)]
-
-    def take(self, rows: list[list[str]]) -> None:
-        """Moves the fields of the rows into the columns."""
-        for i, part in enumerate(zip(*rows)):
-            known = self.known[i]
-            stripped = map(str.strip, part)
-            if known is None:
-                self.cells[i] += stripped
-                continue
-            self.cells[i] += [known.setdefault(cell, cell) for cell in stripped]
-            if len(known) > _SHARED:
-                self.known[i] = None
-        rows.clear()
-
-
-def _check_header(names: list[str], line: int, delimiter: str) -> None:
-    if all(_VALUE.fullmatch(name) for name in names if name):
-        raise DataError(f"line {line}: {quoted(delimiter.join(names))} looks like data: put column names above it")
-
-
-def _without_row_numbers(cells: dict[str, list[str]], notes: list[str]) -> dict[str, list[str]]:
-    """The cells without a nameless column that only counts its rows, as pandas and R write them."""
-    kept = {}
-    for name, column in cells.items():
-        counts = _NAMELESS.fullmatch(name) and column[0] in ("0", "1")
-        if counts and column == [str(i + int(column[0])) for i in range(len(column))]:
-            notes.append(f"Left out the nameless {name}: it only counts the rows.")
-        else:
-            kept[name] = column
-    return kept
 
 
 # parquet ------------------------------------------------------------------------------------------

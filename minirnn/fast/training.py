@@ -218,7 +218,9 @@ def run_epoch(
     count = len(jax.tree.leaves(state.members)[0])
     check_batches([len(array) for array in jax.tree.leaves(data)], batches, counts, count)
     losses = check_kinds(loss, kinds, len(counts))
-    K, S, _ = np.shape(batches)
+    K, S, B = np.shape(batches)
+    if state.carried is not None and mesh is not None and B % mesh.size:
+        raise ValueError(f"a batch has {B} rows that carry a state; expected a multiple of {mesh.size}, the devices")
     compute = compiled(losses, optimizer, mesh)
     key = network.as_key(dropout_key)
     if key is not None:

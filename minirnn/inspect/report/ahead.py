@@ -19,6 +19,7 @@ from minirnn.inspect.report.markup import (
     table,
     text,
 )
+from minirnn.inspect.report.page import header
 from minirnn.inspect.report.subject import Pair, Subject
 
 ROWS = 60  # of the forecast in its table
@@ -34,12 +35,8 @@ def verdict(subject: Subject) -> str:
     if subject.table.title:
         about += f" · {name(subject.source or subject.table.title)}"
     tiles = [*_skill(subject), *_error(subject), *_covered(subject), *_next(subject)]
-    return (
-        f"<header>\n<h1>Forecast of {', '.join(targets)}{more}{several}</h1>\n<p class='about'>{about}</p>\n"
-        f'<p class="sentence">{sentence(backtest.sentence)}</p>\n<ul class="tiles">\n'
-        + "\n".join(f"<li><span>{what}</span><b>{value}</b><small>{how}</small></li>" for what, value, how in tiles)
-        + "\n</ul>\n</header>"
-    )
+    heading = f"Forecast of {', '.join(targets)}{more}{several}"
+    return header(heading, about, sentence(backtest.sentence), tiles)
 
 
 def _skill(subject: Subject):

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from minirnn._version import __version__
-from minirnn.inspect.report.charts import Band, Line, chart
+from minirnn.inspect.report.closing import loss_curve, noted, parameters, typed
 from minirnn.inspect.report.markup import (
     name,
     pairs,
     paragraph,
     section,
-    shortened,
     table,
     text,
 )
 from minirnn.inspect.report.subject import Subject
-
-NOTES = 40
 
 # What the parameters of a model are called; those that are not here are called by their names.
 CALLED = {
@@ -63,11 +58,7 @@ def data(subject: Subject, identity: str, title: str) -> str:
             )
     if held.date_column:
         items.append(("Times", f"column {name(held.date_column)}, frequency {text(held.frequency)}"))
-    notes = list(dict.fromkeys([*held.notes, *subject.notes, *backtest.notes]))
-    told = "".join(f"<li><bdi>{text(shortened(note, 600))}</bdi></li>" for note in notes[:NOTES])
-    if len(notes) > NOTES:
-        told += f"<li>{len(notes) - NOTES} more notes stand in metrics.json.</li>"
-    listed = f'<ul class="notes">{told}</ul>' if told else paragraph("Nothing had to be repaired or filled.")
+    listed = noted([*held.notes, *subject.notes, *backtest.notes])
     return section(identity, title, pairs(items), _splits(backtest.splits), "<h3>Found, filled, repaired</h3>", listed)
 
 
@@ -105,60 +96,12 @@ def _splits(splits: dict[str, dict[str, Any]]) -> str:
 
 def model(subject: Subject, identity: str, title: str) -> str:
     """Parameters, and loss and validation by epoch."""
-    about = subject.backtest.model
-    items = []
-    for key, value in about.items():
-        if key in ELSEWHERE or value is None or (isinstance(value, bool) and not value):
-            continue
-        called = CALLED.get(key, str(key).replace("_", " "))
-        if isinstance(value, dict):
-            items += [(text(f"{called}: {inner.replace('_', ' ')}"), _value(each)) for inner, each in value.items()]
-        else:
-            items.append((text(called), _value(value)))
     return section(
-        identity, title, _training(subject), "<h3>Parameters</h3>", f'<div class="many">{pairs(items)}</div>'
-    )
-
-
-def _value(value) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return text(f"{value:.6g}")
-    if isinstance(value, (list, tuple)):
-        return text(
-            shortened(", ".join(f"{each:.6g}" if isinstance(each, float) else str(each) for each in value) or "none")
-        )
-    return name(value)
-
-
-def _training(subject: Subject) -> str:
-    history = subject.history
-    if history is None or not len(history.loss):
-        return ""
-    loss, validation = np.asarray(history.loss, float), np.asarray(history.validation, float)  # (epochs, K)
-    epochs = np.arange(1, len(loss) + 1), np.arange(len(validation))
-    best = np.asarray(history.best, int)
-    best = best[best < len(validation)]
-    members = validation.shape[1] if validation.ndim == 2 else 0
-    lines = [
-        Line("validation", epochs[1], validation.mean(axis=1), "network"),
-        Line("training", epochs[0], loss.mean(axis=1), "best"),
-        Line("kept weights", best, validation[best, np.arange(len(best))], "network", dots=True),
-    ]
-    bands = [
-        Band("", epochs[1], validation.min(axis=1), validation.max(axis=1), "level0"),
-        Band("", epochs[0], loss.min(axis=1), loss.max(axis=1), "quiet"),
-    ]
-    spread = f", mean and range of {members} members" if members > 1 else ""
-    return chart(
-        lines,
-        bands,
-        alt=f"Loss by epoch: training and validation over {len(loss)} epochs.",
-        caption=f"Loss by epoch{spread}",
-        y_label="loss of the network (scaled)",
-        x_label="epoch",
-        height=220,
+        identity,
+        title,
+        loss_curve(subject.history, "loss of the network (scaled)"),
+        "<h3>Parameters</h3>",
+        parameters(subject.backtest.model, CALLED, ELSEWHERE),
     )
 
 
@@ -168,7 +111,6 @@ def _training(subject: Subject) -> str:
 def repeat(subject: Subject, identity: str, title: str) -> str:
     """The command, and what has to be the same."""
     about = subject.backtest.model
-    typed = f'<pre tabindex="0"><code>{text(subject.command)}</code></pre>' if subject.command else ""
     items = [("Version of minirnn", text(about.get("version", __version__)))]
     for key, called in (("seed", "Seed"), ("backend", "Backend"), ("devices", "Devices that trained")):
         if about.get(key) is not None:
@@ -177,7 +119,7 @@ def repeat(subject: Subject, identity: str, title: str) -> str:
     rows = f"{len(held.values):,} rows from {text(held.where(0))}"
     items.append(("Data", f"{name(subject.source or held.title or 'rows handed over', 120)}: {rows}"))
     words = "The same version, seed, data and devices give the same numbers."
-    return section(identity, title, typed, pairs(items), paragraph(words))
+    return section(identity, title, typed(subject.command), pairs(items), paragraph(words))
 
 
 def footer(subject: Subject) -> str:
