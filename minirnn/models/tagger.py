@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from minirnn.models.sequences.evaluation import Evaluation
 
 _OPEN = {  # what None stands for
-    "characters": {"embedding_size": 32, "max_epochs": 12},
+    "characters": {"embedding_size": 32, "max_epochs": 8},
     "words": {"embedding_size": 64, "max_epochs": 30},
 }
 
@@ -60,7 +60,7 @@ class Tagger(Estimator):
       weight_decay: of AdamW.
       learning_rate: of Adam; it falls to zero along a cosine over ``max_epochs``.
       batch_size: windows or sentences in a batch.
-      max_epochs: at most so many; None is 12 for characters and 30 for words.
+      max_epochs: at most so many; None is 8 for characters and 30 for words.
       patience: epochs without improvement on the validation part before training ends.
       max_norm: of all gradients together; larger ones are scaled down.
       validation_fraction: of the characters or sentences: for early stopping.
@@ -72,7 +72,8 @@ class Tagger(Estimator):
       history_: of the training. notes_: what was decided. devices_: how many trained. padding_: see Evaluation.
 
     >>> from minirnn.data import tagged
-    >>> data = tagged.of_tags(["ab12", "7b", "a5a"] * 20, [["O", "O", "B-N", "I-N"], ["B-N", "O"], list("O") + ["B-N", "O"]] * 20)
+    >>> tags = [["O", "O", "B-N", "I-N"], ["B-N", "O"], ["O", "B-N", "O"]]
+    >>> data = tagged.of_tags(["ab12", "7b", "a5a"] * 20, tags * 20)
     >>> model = Tagger(hidden_size=8, max_epochs=20, learning_rate=0.05, batch_size=8, backend="readable").fit(data)
     >>> model.predict(["b42a"])
     [[Span(start=1, stop=3, type='N')]]

@@ -1,6 +1,6 @@
 """Description of a network that reads words: as themselves, as what they look like, and letter by letter.
 
-Dimension letters: T words of a sequence, B batch, E size of a word's embedding, F features, S letters of a word, N words.
+Dimension letters: N words, T of a sequence, B batch, E size of a word's embedding, F features, S letters of a word.
 """
 
 from __future__ import annotations

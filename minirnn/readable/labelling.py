@@ -107,7 +107,9 @@ def _rows(description: Labelling, T: int):
 
     def rows(params, batch):
         data = _read(batch)
-        logits = _module(description).forward(description.network, params, cut(data.values, data.starts, T), None, data.lengths)[0]
+        logits = _module(description).forward(
+            description.network, params, cut(data.values, data.starts, T), None, data.lengths
+        )[0]
         labels, weights = _labels(data, batch.count, T)
         shifted = logits - logits.max(axis=-1, keepdims=True)
         log_p = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from minirnn.data.vocabulary import Vocabulary
+from minirnn.models.sequences.reading import rounded_up
 from minirnn.params import (
     Dropout,
     Embedding,
@@ -103,7 +104,9 @@ class Words:
         n = len(kinds)
         words = np.array([self.vocabulary.index(normal(token)) for token in kinds], np.int32)
         features = np.array([self._features(token) for token in kinds], np.uint8).reshape(n, self._count - 1)
-        letters, lengths = np.zeros((n, LETTERS), np.int32), np.zeros(n, np.int32)
+        # As wide as the longest word needs: the network reads all of it.
+        width = min(LETTERS, rounded_up(max(map(len, kinds), default=1)))
+        letters, lengths = np.zeros((n, width), np.int32), np.zeros(n, np.int32)
         for k, token in enumerate(kinds):
             read = token if len(token) <= LETTERS else token[: LETTERS // 2] + token[-(LETTERS // 2) :]
             lengths[k] = len(read)

@@ -13,7 +13,7 @@ from minirnn.data.ragged import Ragged
 
 
 class Windows(NamedTuple):
-    """Parts of sequences that lie end to end; in each the steps from ``first`` to ``stop`` count, the others are read."""
+    """Parts of sequences that lie end to end: the steps from ``first`` to ``stop`` count, the others are only read."""
 
     starts: np.ndarray  # (W,) among all steps
     lengths: np.ndarray  # (W,)
