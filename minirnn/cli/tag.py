@@ -229,8 +229,8 @@ def _page(trained: Trained) -> str:
     tiles = [
         ("F1 of the spans", f"{evaluation.score:.3f}", "all types together; boundaries and type must be right"),
         (
-            f"{evaluation.best_simple}",
-            f"{frame.loc[evaluation.best_simple, evaluation.ranked_by]:.3f}",
+            str(frame.index[1]),
+            f"{frame[evaluation.ranked_by].iloc[1]:.3f}",
             "the same F1 of the simple model",
         ),
         ("right tags", f"{100 * frame['accuracy'].iloc[0]:.1f} %", f"of the {model.unit_} of the test part"),
@@ -268,7 +268,8 @@ def _example(trained: Trained) -> str:
     from minirnn.inspect.report.texts import tagged_text
 
     model, test = trained.model, trained.model.parts_.test
-    pieces, room = [], SHOWN if model.unit_ == "characters" else SHOWN // 4
+    pieces: list[str] = []
+    room = SHOWN if model.unit_ == "characters" else SHOWN // 4
     for k, sequence in enumerate(test.sequences):
         if room <= 0 or len(pieces) == 10:
             break

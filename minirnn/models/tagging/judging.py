@@ -59,13 +59,13 @@ def network_name(model: Tagger) -> str:
 
 
 def _row(test: TaggedSequences, true: list, labels: list[np.ndarray], found: list[list[Span]]) -> dict[str, float]:
-    table = scores.table(true, found)
-    micro = table.loc["micro average"]
+    averages = scores.table(true, found).to_dict("index")
+    micro = averages["micro average"]
     return {
         F1: float(micro["f1"]),
         "precision": float(micro["precision"]),
         "recall": float(micro["recall"]),
-        "macro F1": float(table.loc["macro average", "f1"]),
+        "macro F1": float(averages["macro average"]["f1"]),
         "accuracy": scores.token_accuracy(test.tags, labels),
     }
 
