@@ -18,7 +18,7 @@ from minirnn.models.tagger import Tagger
 from minirnn.models.tagging import decoding, inputs, judging, parts, windows
 
 QUICK = {"hidden_size": 6, "max_epochs": 2, "batch_size": 8, "backend": "readable"}
-NAMES = "Ada Lovelace Grace Hopper Alan Turing Kurt Emmy".split()
+NAMES = ["Ada", "Lovelace", "Grace", "Hopper", "Alan", "Turing", "Kurt", "Emmy"]
 
 
 def source(n=12, seed=0):
@@ -46,7 +46,9 @@ def sentences(n=60, seed=0, names=NAMES):
     words, tags = [], []
     for _ in range(n):
         length = rng.integers(1, 3)
-        before, behind = (list(rng.choice("the a then saw built 30 of".split(), rng.integers(1, 4))) for _ in range(2))
+        before, behind = (
+            list(rng.choice(["the", "a", "then", "saw", "built", "30", "of"], rng.integers(1, 4))) for _ in range(2)
+        )
         words.append([*before, *rng.choice(names, length), *behind])
         tags.append(["O"] * len(before) + ["B-PER"] + ["I-PER"] * (length - 1) + ["O"] * len(behind))
     return tagged.of_tags([[str(word) for word in each] for each in words], tags)
@@ -99,7 +101,8 @@ def test_tags_that_are_not_valid_change_in_as_few_places_as_possible():
     labels = LabelSet(("X", "Y"))
     wrong = labels.encode(["O", "I-X", "I-X", "O", "I-Y", "B-Y", "I-Y"])
     (found,) = decoding.nearest([wrong], labels)
-    assert decoding.valid(found, labels) and not decoding.valid(wrong, labels)
+    assert decoding.valid(found, labels)
+    assert not decoding.valid(wrong, labels)
     assert (found != wrong).sum() == 2
     (same,) = decoding.nearest([found], labels)
     np.testing.assert_array_equal(same, found)
@@ -123,7 +126,8 @@ def test_a_single_text_is_cut_at_a_line_end_and_what_is_left_of_a_span_begins_an
     assert "".join(part.sequences[0] for part in found) == text
     for part in found:
         spans = part.spans()[0]  # raises where tags are not valid
-        assert {span.type for span in spans} <= {"STRING", "NAME"} and spans[0].start == 0
+        assert {span.type for span in spans} <= {"STRING", "NAME"}
+        assert spans[0].start == 0
 
 
 def test_sentences_keep_their_order():
@@ -153,7 +157,8 @@ def test_characters_whose_tags_depend_on_what_came_before_are_learned():
     model = Tagger(hidden_size=12, max_epochs=40, learning_rate=0.03, dropout=0.0, batch_size=8, backend="readable")
     evaluation = model.fit(source(80)).evaluate()
     assert evaluation.score > 0.95 > 0.7 > evaluation.scores["F1"].iloc[1]
-    assert evaluation.best_simple == "7-gram majority" and "that no training has seen" in evaluation.sentence
+    assert evaluation.best_simple == "7-gram majority"
+    assert "that no training has seen" in evaluation.sentence
     assert "does not beat" not in evaluation.sentence
     table = evaluation.tables[judging.BY_TYPE]
     assert table.loc["X", "support"] == evaluation.splits["test"]["spans"]
@@ -162,7 +167,7 @@ def test_characters_whose_tags_depend_on_what_came_before_are_learned():
 
 
 def test_names_that_no_training_has_seen_are_found_by_their_letters():
-    data = sentences(150).with_test(sentences(40, seed=5, names="Konrad Zuse Barbara Liskov".split()))
+    data = sentences(150).with_test(sentences(40, seed=5, names=["Konrad", "Zuse", "Barbara", "Liskov"]))
     model = Tagger(**QUICK | {"max_epochs": 6, "learning_rate": 0.03, "hidden_size": 10, "letter_size": 6}).fit(data)
     evaluation = model.evaluate()
     assert evaluation.score > 0.9 > 0.1 > evaluation.scores["F1"].iloc[1]
@@ -231,9 +236,10 @@ def test_a_training_that_was_cut_off_goes_on_to_the_same_result(tmp_path, monkey
 
     path = tmp_path / "c.safetensors"
     model = Tagger(**QUICK)
-    with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="killed"):
-        patch.setattr(labelling, "epoch", dying)
+    monkeypatch.setattr(labelling, "epoch", dying)
+    with pytest.raises(RuntimeError, match="killed"):
         model.fit(sentences(), checkpoint=path)
+    monkeypatch.undo()
     assert not hasattr(model, "params_")  # a fit that fails leaves nothing half-done
     resumed = Tagger(**QUICK).fit(sentences(), checkpoint=path, resume=True)
     resumed.save(tmp_path / "a.safetensors")

@@ -126,7 +126,9 @@ def _blocks(lines: Iterator[tuple[int, str]], column: int, title: str) -> Iterat
     block = Block([], [])
     for number, line in lines:
         empty = not line.strip()
-        if empty or line.startswith("-DOCSTART-") or (line.startswith("# ") and "\t" not in line and tabs):
+        # The comments of CoNLL-U: where blanks separate the columns, a sign may be a word.
+        comment = line.startswith("# ") and "\t" not in line and (tabs or not width)
+        if empty or comment or line.startswith("-DOCSTART-"):
             block.lines.append(line)
             block.tokens.append(None)
             if empty:
