@@ -1,6 +1,7 @@
 """Words read letter by letter: both halves agree, padding counts for nothing, dropped words are unknown ones."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from networks import by_name
@@ -54,20 +55,22 @@ def weights(description=SPELLED, seed=1):
     return jax.tree.map(lambda a: rng.standard_normal(a.shape) / 2, init_spelled(0, description, np.float64))
 
 
-def by_hand(params, values, doutputs, key=7):
-    outputs, state, cache = readable_spelling.forward(SPELLED, params, values, None, LENGTHS, key)
+def by_hand(params, values, doutputs):
+    outputs, state, cache = readable_spelling.forward(SPELLED, params, values, None, LENGTHS, 7)
     dparams, dvalues, _ = readable_spelling.backward(doutputs, None, cache)
     assert dvalues is None
     return by_name((outputs, state)), by_name(dparams)
 
 
-def by_jax(params, values, doutputs, key=7):
-    def run(params):
-        return fast_spelling.forward(SPELLED, params, values, None, LENGTHS, key)
+@jax.jit  # once for all tests: it takes far longer to compile than to run
+def pulled_back(params, values, doutputs):
+    run = lambda params: fast_spelling.forward(SPELLED, params, values, None, LENGTHS, 7)  # noqa: E731
+    (outputs, state), pullback = jax.vjp(run, params)
+    return (outputs, state), pullback((doutputs, jax.tree.map(jnp.zeros_like, state)))[0]
 
-    (outputs, state), pullback = jax.vjp(jax.jit(run), params)
-    nothing = jax.tree.map(np.zeros_like, state)
-    return by_name((outputs, state)), by_name(pullback((doutputs, nothing))[0])
+
+def by_jax(params, values, doutputs):
+    return tuple(map(by_name, pulled_back(params, values, doutputs)))
 
 
 def test_gradients_agree_with_jax_and_with_the_complex_step(x64):

@@ -40,7 +40,8 @@ def test_what_is_printed_and_written(folder):
     for words in ("LSTM, one direction", "7-gram majority", "micro average", "KEYWORD", "200 characters before it"):
         assert words in ended.out, words
     page = (folder / "source" / "report.html").read_text()
-    assert "Two" in page
+    assert "OPERATOR" in page
+    assert 'id="example"' in page
     assert "7-gram majority" in page
     assert "<script" not in page
 
@@ -105,7 +106,7 @@ def _written(folder, content, name="input.txt"):
     [
         (None, [], "there is no such file"),
         ("", [], "the file is empty"),
-        ("\n\n", [], "no sentence"),
+        ("-DOCSTART- O\n\n", [], "no sentence"),
         (b"Ada B-PER\n\xff\xfe O\n", [], "line 2"),
         ("Ada NNP B-PER\nwrote O\n", [], "line 2: 2 columns, but the first line, 1, has 3"),
         ("Ada B-PER\nwrote O\n\nRhine I-LOC\nX B-PER\n", [], "line 4"),

@@ -335,10 +335,12 @@ def _portions(data: Tagged) -> tuple[Tagged, ...]:
 
 
 def _padding(lengths: np.ndarray, buckets: ragged.Buckets) -> tuple[float, float] | None:
-    """Padded steps for each real one, in buckets and in shuffled batches, each as long as its longest sequence."""
-    if len(np.unique(lengths)) == 1:
+    """Padded steps for each real one, in buckets and in shuffled batches, each as long as its longest sequence.
+
+    Rows that fill up a last batch count in both. None where there is one bucket alone.
+    """
+    if len(buckets.sizes) == 1:
         return None
     mixed = np.random.default_rng(0).permutation(lengths)
-    pieces = [mixed[k : k + buckets.batch_size] for k in range(0, len(mixed), buckets.batch_size)]
-    computed = sum(int(piece.max()) * len(piece) for piece in pieces)
-    return buckets.padding(lengths), computed / max(int(lengths.sum()), 1) - 1
+    computed = sum(int(mixed[k : k + buckets.batch_size].max()) for k in range(0, len(mixed), buckets.batch_size))
+    return buckets.padding(lengths), computed * buckets.batch_size / max(int(lengths.sum()), 1) - 1

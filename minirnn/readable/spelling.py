@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minirnn import random
-from minirnn.params import UNKNOWN, Array, Spelled, SpelledParams, Spelling, check_spelling, init_spelled
+from minirnn.params import UNKNOWN, Spelled, SpelledParams, Spelling, check_spelling, init_spelled
 from minirnn.readable import layers, network, recurrent
 
 init = init_spelled
@@ -20,7 +20,6 @@ class Cache(NamedTuple):
     """What :func:`backward` needs from :func:`forward`."""
 
     spelled: Spelled
-    real: Array | None  # (T, B), True on words; None where there is no padding
     words: Any
     letters: network.Cache
     network: network.Cache
@@ -41,7 +40,6 @@ def forward(spelled: Spelled, params: SpelledParams, values: Spelling, state=Non
     check_spelling(spelled, values, lengths)
     words, features, letters, counts = values
     T, B = words.shape
-    real = None
     if lengths is not None:
         real = np.arange(T)[:, None] < np.asarray(lengths)  # (T, B)
         words, counts = np.where(real, words, 0), np.where(real, counts, 0)
@@ -57,7 +55,7 @@ def forward(spelled: Spelled, params: SpelledParams, values: Spelling, state=Non
     xs = np.concatenate([vectors, features.astype(vectors.dtype), spelling.reshape(T, B, -1)], axis=-1)
     upper = None if key is None else random.fold_in(key, 1)
     outputs, final, cache = network.forward(spelled.network, params.network, xs, state, lengths, upper)
-    return outputs, final, Cache(spelled, real, words_cache, letters_cache, cache)
+    return outputs, final, Cache(spelled, words_cache, letters_cache, cache)
 
 
 def backward(doutputs, dstate, cache: Cache):
@@ -65,10 +63,8 @@ def backward(doutputs, dstate, cache: Cache):
 
     The None stands for the gradient of what is read: neither symbols nor given features have one.
     """
-    spelled, real, words, letters, above = cache
-    dnetwork, dxs, dstate0 = network.backward(doutputs, dstate, above)  # dxs (T, B, E + F + O)
-    if real is not None:  # the vectors of the padding were read by nobody
-        dxs = np.where(real[:, :, None], dxs, 0)
+    spelled, words, letters, above = cache
+    dnetwork, dxs, dstate0 = network.backward(doutputs, dstate, above)  # dxs (T, B, E + F + O), zero on padding
     E, F = spelled.words.size, spelled.features
     dwords = layers.embedding_backward(dxs[:, :, :E], words)
     dspelling = dxs[:, :, E + F :].reshape(-1, spelled.letters.output_size)  # (TB, O)
