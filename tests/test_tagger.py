@@ -22,19 +22,19 @@ NAMES = ["Ada", "Lovelace", "Grace", "Hopper", "Alan", "Turing", "Kurt", "Emmy"]
 
 
 def source(n=12, seed=0, shortest=20):
-    """Texts in which letters between bars are spans, whatever they are: only what came before tells."""
+    """Texts in which the letters between brackets are spans, whatever they are: only what came long before tells."""
     rng = np.random.default_rng(seed)
     texts, tags = [], []
     for _ in range(n):
         text, marks, inside = "", [], False
         for _ in range(rng.integers(shortest, 60)):
-            letter = "|" if rng.random() < 0.2 else "ab"[rng.integers(2)]
-            if letter == "|":
-                inside = not inside
+            if rng.random() < 0.12:
+                text += "()"[int(inside)]
                 marks.append("O")
+                inside = not inside
             else:
+                text += "ab"[rng.integers(2)]
                 marks.append("O" if not inside else "I-X" if marks[-1] != "O" else "B-X")
-            text += letter
         texts.append(text)
         tags.append(marks)
     return tagged.of_tags(texts, tags)
@@ -212,10 +212,10 @@ def test_a_long_text_is_read_in_windows_that_share_their_context(monkeypatch):
 
 def test_one_direction_looks_at_nothing_that_follows():
     model = Tagger(**QUICK | {"bidirectional": False, "max_epochs": 1}).fit(source())
-    a, b = model.log_probabilities(["ab|ab", "ab|||ba|"])
+    a, b = model.log_probabilities(["ab(ab", "ab(a)ba("])
     np.testing.assert_allclose(a[:3], b[:3], atol=1e-6)
     both = Tagger(**QUICK | {"max_epochs": 1}).fit(source())
-    a, b = both.log_probabilities(["ab|ab", "ab|||ba|"])
+    a, b = both.log_probabilities(["ab(ab", "ab(a)ba("])
     assert np.abs(a[:3] - b[:3]).max() > 1e-6
 
 
@@ -289,6 +289,10 @@ def test_a_loaded_model_predicts_but_has_no_verdict(tmp_path, fitted):
         lambda d: d["parameters"].update(hidden_size=7),
         lambda d: d["parameters"].update(hidden_size="6"),
         lambda d: d["parameters"].update(dropout=2.0),
+        lambda d: d["parameters"].update(hidden_size=10**6),
+        lambda d: d["parameters"].update(num_layers=10**9),
+        lambda d: d["parameters"].update(embedding_size=10**9),
+        lambda d: d["parameters"].update(letter_size=None),
         lambda d: d["given"].update(surprise=1),
         lambda d: d["history"].pop("best"),
     ],

@@ -18,7 +18,7 @@ from minirnn.models.estimator import Estimator, ParameterError
 from minirnn.models.parameters import check_shares, check_switches, plain
 from minirnn.models.scores import spans as scores
 from minirnn.models.sequences import settings
-from minirnn.models.tagging import decoding, inputs, judging, parts, reading, windows
+from minirnn.models.tagging import batching, decoding, inputs, judging, parts, reading, windows
 from minirnn.models.training import Batches, History
 from minirnn.params import Labelling, Tagged
 
@@ -162,15 +162,15 @@ class Tagger(Estimator):
             self.inputs_ = inputs.of(data.unit).of(found.train.sequences)
             self.network_ = self.inputs_.network(about, data.labels.size)
             training, validation = self._windows(found.train), self._windows(found.validation)
-            buckets = ragged.bucketed(training.lengths, self.batch_size)
-            self.padding_ = _padding(training.lengths, buckets)
+            buckets = batching.bucketed(training.lengths, self.batch_size)
+            self.padding_ = batching.padding(training.lengths, buckets)
             mesh = fitting.mesh(self.backend, lambda: self.batch_shape(data), devices)
             self.params_, self.history_ = fitting.train_network(
                 fitting.half(self.backend, "labelling"),
                 Labelling(self.network_, tuple(size for (size,) in buckets.sizes)),
                 self.inputs_.init(self.seed, self.network_),
                 training,
-                _portions(validation),
+                batching.portions(validation),
                 about,
                 lambda rng: Batches(*ragged.batches(rng, buckets, 1)),
                 decay_epochs=about["max_epochs"],
@@ -307,6 +307,11 @@ class Tagger(Estimator):
         model.labels_ = LabelSet(tuple(description["types"]))
         model.column_ = int(description["column"])
         model.inputs_ = inputs.of(unit).from_dict(description["inputs"])
+        # Before anything of these sizes is made: a hostile file may ask for more than there is memory.
+        sizes = (about["hidden_size"] ** 2, about["embedding_size"] * model.inputs_.vocabulary.size)
+        sizes += (about["letter_size"] ** 2,) if unit == "words" else ()
+        if max(sizes) > sum(array.size for array in arrays.values()) or about["num_layers"] > len(arrays):
+            raise ValueError("the parameters ask for more weights than there are")
         model.network_ = model.inputs_.network(about, model.labels_.size)
         model.params_ = trees.from_arrays(arrays, "network.", model.inputs_.init(0, model.network_))
         if arrays:
@@ -325,22 +330,3 @@ def check(parameters: dict[str, Any]) -> None:
     check_switches(parameters, ("bidirectional", "progress"))
     if parameters["validation_fraction"] + parameters["test_fraction"] >= 1:
         raise ParameterError("validation_fraction and test_fraction leave nothing to train on; make them smaller")
-
-
-def _portions(data: Tagged) -> tuple[Tagged, ...]:
-    """The windows in parts of about equal length, for the validation."""
-    buckets = ragged.bucketed(data.lengths, 64)
-    rows = [np.flatnonzero(buckets.kinds == kind) for kind in range(len(buckets.sizes))]
-    return tuple(data._replace(**{name: getattr(data, name)[each] for name in data._fields[:4]}) for each in rows)
-
-
-def _padding(lengths: np.ndarray, buckets: ragged.Buckets) -> tuple[float, float] | None:
-    """Padded steps for each real one, in buckets and in shuffled batches, each as long as its longest sequence.
-
-    Rows that fill up a last batch count in both. None where there is one bucket alone.
-    """
-    if len(buckets.sizes) == 1:
-        return None
-    mixed = np.random.default_rng(0).permutation(lengths)
-    computed = sum(int(mixed[k : k + buckets.batch_size].max()) for k in range(0, len(mixed), buckets.batch_size))
-    return buckets.padding(lengths), computed * buckets.batch_size / max(int(lengths.sum()), 1) - 1

@@ -13,6 +13,7 @@ from minirnn.models.tagging import windows
 from minirnn.models.tagging.inputs import Inputs
 
 _STEPS = 2048  # of a window: longer than in training, so that less of it is context that is read twice
+_LEAST = {"fast": 16, "readable": 1}  # of a sequence: the fewer lengths there are, the less has to be compiled
 
 
 def log_probabilities(
@@ -35,6 +36,6 @@ def log_probabilities(
     values = inputs.values(sequences)
     found = windows.cut(lengths, max(_STEPS - sum(context), sum(context)), *context)
     data = found.over(np.zeros(0))
-    logits = reading.logits(fitting.half(backend, "labelling"), network, params, data, values)
+    logits = reading.logits(fitting.half(backend, "labelling"), network, params, data, values, _LEAST[backend])
     scores = reading.log_softmax(logits[found.counted()])
     return np.split(scores, np.cumsum(lengths)[:-1])
