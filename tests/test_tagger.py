@@ -130,6 +130,17 @@ def test_a_single_text_is_cut_at_a_line_end_and_what_is_left_of_a_span_begins_an
         assert spans[0].start == 0
 
 
+def test_copies_and_what_is_no_python_stay_out_of_a_folders_texts(tmp_path):
+    for name, text in (("a.py", "x = 1\n"), ("b.py", "x = 1\n"), ("c.py", "def f(:\n"), ("d.py", "y = 2\n")):
+        (tmp_path / name).write_text(text)
+    data = tagged.read_python(tmp_path)
+    assert data.sequences == ("x = 1\n", "y = 2\n")
+    assert [note.split("'")[1].split(" ")[0] for note in data.notes] == [f"{tmp_path}/c.py", f"{tmp_path}/b.py"]
+    assert tagged.read_python(tmp_path, limit=6).steps == 6
+    with pytest.raises(DataError, match="no file is as small as 5 characters"):
+        tagged.read_python(tmp_path, limit=5)
+
+
 def test_sentences_keep_their_order():
     data = sentences(50)
     found = parts.split(data, 0.1, 0.2, seed=3)

@@ -158,7 +158,13 @@ def of_python(documents: Iterable[Document], title: str = "data", named: bool = 
     kept: list[Document] = []
     tags: list[np.ndarray] = []
     wrong: list[str] = []
+    seen: set[str] = set()
+    copies: list[str] = []  # one in the training part would give away another one in the test part
     for document in documents:
+        if document.text in seen:
+            copies.append(document.name)
+            continue
+        seen.add(document.text)
         try:
             tags.append(labels.of_spans(len(document.text), python_source.spans(document.text)))
             kept.append(document)
@@ -168,14 +174,15 @@ def of_python(documents: Iterable[Document], title: str = "data", named: bool = 
             wrong.append(f"{document.name} ({error})")
     if not any(document.text for document in kept):
         raise DataError(f"{title}: holds no Python source" + (f": {wrong[0]}" if wrong else ""))
-    notes = (f"Left out, since they are no Python: {listed(wrong, 3)}.",) if wrong else ()
+    notes = [f"Left out, since they are no Python: {listed(wrong, 3)}."] if wrong else []
+    notes += [f"Left out, since they are copies of others: {listed(copies, 3)}."] if copies else []
     return TaggedSequences(
         tuple(document.text for document in kept),
         tuple(tags),
         labels,
         tuple(document.name for document in kept),
         title,
-        notes=notes,
+        notes=tuple(notes),
     )
 
 
