@@ -132,7 +132,19 @@ def public_functions(module) -> list[str]:
 
 @pytest.mark.parametrize(
     "name",
-    [*CELL_MODULES, "losses", "network", "truncated", "attention", "seq2seq", "horizons", "training", "language"],
+    [
+        *CELL_MODULES,
+        "losses",
+        "network",
+        "truncated",
+        "attention",
+        "seq2seq",
+        "horizons",
+        "spelling",
+        "training",
+        "labelling",
+        "language",
+    ],
 )
 def test_mirror_modules_have_the_same_names_in_the_same_order(name):
     half = {h: importlib.import_module(f"minirnn.{h}.{name}") for h in ("readable", "fast")}

@@ -14,9 +14,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from minirnn.fast import losses, network, training
+from minirnn.fast import losses, network, spelling, training
 from minirnn.fast.training import make_optimizer, members, moments, place, start, with_moments
-from minirnn.params import Labelled, Labelling, Tagged
+from minirnn.params import Labelled, Labelling, Spelled, Tagged
 
 __all__ = [
     "cut",
@@ -42,10 +42,15 @@ def cut(values, starts, T: int):
     return jax.tree.map(lambda array: jnp.take(array, steps, axis=0, mode="clip"), values)
 
 
+def _module(description: Labelling):
+    """The module whose ``forward`` such a network is for."""
+    return spelling if isinstance(description.network, Spelled) else network
+
+
 def _logits(description: Labelling, params, data: Labelled | Tagged, T: int, key=None):
     """Logits (B, C), or (T, B, C) of every step."""
     xs = cut(data.values, data.starts, T)
-    return network.forward(description.network, params, xs, None, data.lengths, key)[0]
+    return _module(description).forward(description.network, params, xs, None, data.lengths, key)[0]
 
 
 def _labels(data: Labelled | Tagged, count, T: int):
@@ -152,7 +157,7 @@ def _outputs(description: Labelling, T: int):
     def outputs(params, batch):
         starts, lengths = batch.data
         xs = cut(batch.shared[0], starts, T)
-        logits = network.forward(description.network, params, xs, None, lengths)[0]
+        logits = _module(description).forward(description.network, params, xs, None, lengths)[0]
         return logits.swapaxes(0, 1) if description.by_step else logits
 
     return outputs

@@ -124,5 +124,6 @@ from minirnn.params.seq2seq import (
     state_parts,
     teacher_forcing_mask,
 )
+from minirnn.params.spelling import UNKNOWN, Spelled, SpelledParams, Spelling, check_spelling, init_spelled
 
 __all__ = [name for name in dir() if not name.startswith("_")]

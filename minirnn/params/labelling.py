@@ -16,7 +16,7 @@ class Labelling:
     """A network whose outputs are the logits of classes, and the lengths of the batches it is trained on.
 
     Args:
-      network: gives C numbers for each sequence, or for each step (``read="steps"``).
+      network: a ``Network``, or a ``Spelled``: gives C numbers for each sequence, or for each step (``read="steps"``).
       sizes: T of each kind of batch, the steps to which its sequences are padded.
     """
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from minirnn.params import Labelled, Labelling, Tagged
-from minirnn.readable import losses, network, training
+from minirnn.params import Labelled, Labelling, Spelled, Tagged
+from minirnn.readable import losses, network, spelling, training
 from minirnn.readable.optimizers import tree_map
 from minirnn.readable.training import make_optimizer, members, moments, place, start, with_moments
 
@@ -39,6 +39,11 @@ def cut(values, starts, T: int):
     return tree_map(lambda array: np.take(array, steps, axis=0, mode="clip"), values)
 
 
+def _module(description: Labelling):
+    """The module whose ``forward`` such a network is for."""
+    return spelling if isinstance(description.network, Spelled) else network
+
+
 def _labels(data: Labelled | Tagged, count, T: int):
     """Labels and weights like the logits without their last axis; ``count`` (B,) says which sequences count."""
     if isinstance(data, Labelled):
@@ -64,12 +69,12 @@ def _losses(description: Labelling):
         def loss(params, batch, key):
             data = _read(batch)
             xs = cut(data.values, data.starts, T)
-            logits, _, cache = network.forward(description.network, params, xs, None, data.lengths, key)
+            logits, _, cache = _module(description).forward(description.network, params, xs, None, data.lengths, key)
             labels, weights = _labels(data, batch.count, T)
             weights = weights.astype(logits.dtype)
             total = weights.sum()
             mean, dlogits = losses.softmax_cross_entropy(logits, labels, weights)
-            dparams, _, _ = network.backward(dlogits * total, None, cache)
+            dparams, _, _ = _module(description).backward(dlogits * total, None, cache)
             return mean * total, total, dparams
 
         return loss
@@ -102,7 +107,9 @@ def _rows(description: Labelling, T: int):
 
     def rows(params, batch):
         data = _read(batch)
-        logits = network.forward(description.network, params, cut(data.values, data.starts, T), None, data.lengths)[0]
+        logits = _module(description).forward(
+            description.network, params, cut(data.values, data.starts, T), None, data.lengths
+        )[0]
         labels, weights = _labels(data, batch.count, T)
         shifted = logits - logits.max(axis=-1, keepdims=True)
         log_p = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
@@ -146,7 +153,7 @@ def predict(description: Labelling, state, values, starts, lengths, T: int, *, m
 
     def outputs(params, batch):
         starts, lengths = batch.data
-        logits = network.forward(description.network, params, cut(values, starts, T), None, lengths)[0]
+        logits = _module(description).forward(description.network, params, cut(values, starts, T), None, lengths)[0]
         return logits.swapaxes(0, 1) if description.by_step else logits
 
     return training.run(outputs, state, (starts, lengths), batch_size=MOST, mesh=mesh)

@@ -25,7 +25,7 @@ def rounded_up(length: int) -> int:
     return 3 * power // 4 if power >= 4 and length <= 3 * power // 4 else power
 
 
-def logits(half: Any, network: Any, params: Any, data: Ragged, values: Any = None) -> np.ndarray:
+def logits(half: Any, network: Any, params: Any, data: Ragged, values: Any = None, least: int = 1) -> np.ndarray:
     """The logits of each sequence (n, C), or of each of their steps, one after the other (N, C).
 
     Args:
@@ -34,11 +34,12 @@ def logits(half: Any, network: Any, params: Any, data: Ragged, values: Any = Non
       params: its weights.
       data: the sequences.
       values: what the network reads of the steps, if it is more than one array: a tree of arrays (N, ...).
+      least: steps that are computed at least: shorter sequences share one shape.
     """
     description = Labelling(network)
     state = fitting.state_of(half, params)
     values = data.values if values is None else values
-    sizes = np.array([rounded_up(int(length)) for length in data.lengths])
+    sizes = np.array([rounded_up(max(int(length), least)) for length in data.lengths])
     found: np.ndarray | None = None
     # Where the steps of each sequence go: those of one data set need not lie end to end, nor without overlap.
     places = np.concatenate([[0], np.cumsum(data.lengths)])
