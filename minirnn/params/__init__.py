@@ -123,5 +123,6 @@ from minirnn.params.seq2seq import (
     state_parts,
     teacher_forcing_mask,
 )
+from minirnn.params.translating import Translated, Translating
 
 __all__ = [name for name in dir() if not name.startswith("_")]
