@@ -105,7 +105,7 @@ class Seq2Seq(Estimator):
     def __init__(
         self,
         cell: str = "gru",
-        hidden_size: int = 96,
+        hidden_size: int = 64,
         num_layers: int = 1,
         seed: int = 0,
         backend: str = "fast",
@@ -241,13 +241,15 @@ class Seq2Seq(Estimator):
           DataError: a source is empty, or holds what is no number where numbers are read.
           ParameterError: not fitted, or beam is below 1.
         """
-        return [each.text for each in self.translate(sources, beam)]
+        ids, beam = self._read(sources, beam)
+        found, _ = writing.write(self._writer(), ids, beam, judged=False)
+        return [self.target_.decode(each) for each in found]
 
     def translate(self, sources: Iterable[str], beam: int | None = None) -> list[Translation]:
         """As :meth:`predict`, with the log-probability of each target."""
         ids, beam = self._read(sources, beam)
         found, totals = writing.write(self._writer(), ids, beam)
-        return [Translation(self.target_.decode(each), float(total)) for each, total in zip(found, totals)]
+        return [Translation(self.target_.decode(each), float(total)) for each, total in zip(found, totals)]  # type: ignore
 
     def attention_of(self, source: str, beam: int | None = None) -> Attention:
         """Where the decoder looked while it wrote the target of a source.
@@ -259,7 +261,7 @@ class Seq2Seq(Estimator):
         if self.network_.attention is None:
             raise ParameterError("the model was fitted with attention='none': there is nothing to show")
         to = self._writer()
-        (target,), _ = writing.write(to, [ids], beam)
+        (target,), _ = writing.write(to, [ids], beam, judged=False)
         written = [self.target_.decode(target[k : k + 1]) for k in range(len(target))]
         return Attention(writing.attention(to, ids, target), self.source_.symbols(source), [*written, "<end>"])
 

@@ -43,31 +43,39 @@ def writer(backend: str, network: EncoderDecoder, params: EncoderDecoderParams, 
     return Writer(backend, network, params._replace(output=params.output._replace(W=W, b=b)), longest)
 
 
-def write(to: Writer, sources: Sequence[np.ndarray], beam: int) -> tuple[list[np.ndarray], np.ndarray]:
+def write(
+    to: Writer, sources: Sequence[np.ndarray], beam: int, judged: bool = True
+) -> tuple[list[np.ndarray], np.ndarray | None]:
     """The targets of sources (S,), without their ends, and their log-probabilities (n,) in nats, the ends among them.
 
     With a beam, the better of what the beam and what the greedy choice found: a beam alone may lose the greedy
     sequence on the way, and end at a worse one. A target that has not ended when it is as long as it may be ends there.
+
+    Args:
+      to: what writes.
+      sources: symbols of each.
+      beam: hypotheses; 1 is the greedy choice.
+      judged: whether log-probabilities are asked for; without them the second result is None.
     """
     seq2seq = fitting.half(to.backend, "seq2seq")
     targets: list[np.ndarray] = [np.zeros(0, np.int32)] * len(sources)
     totals = np.zeros(len(sources))
     for rows, filled, S in _batches([len(source) for source in sources], beam):
-        source, lengths = _padded([sources[row] for row in filled], S)
-        symbols, counts, _ = seq2seq.greedy(to.network, to.params, source, lengths, to.longest)
-        found = _cut(symbols, counts)
-        log_p = log_probabilities(to, [sources[row] for row in filled], found, S)
+        chosen = [sources[row] for row in filled]
+        batch = _padded(chosen, S)
+        found = _cut(*seq2seq.greedy(to.network, to.params, *batch, to.longest)[:2])
+        if judged or beam > 1:
+            log_p = log_probabilities(to, chosen, found, S)
         if beam > 1:
-            symbols, counts, _ = seq2seq.beam_search(
-                to.network, to.params, source, lengths, to.longest, beam=beam, length_penalty=0.0
-            )
-            others = _cut(symbols, counts)
-            theirs = log_probabilities(to, [sources[row] for row in filled], others, S)
+            options = {"beam": beam, "length_penalty": 0.0}
+            others = _cut(*seq2seq.beam_search(to.network, to.params, *batch, to.longest, **options)[:2])
+            theirs = log_probabilities(to, chosen, others, S)
             found = [b if better else a for a, b, better in zip(found, others, theirs > log_p)]
             log_p = np.maximum(log_p, theirs)
-        for row, target, total in zip(rows, found, log_p):
-            targets[row], totals[row] = target, total
-    return targets, totals
+        for k, row in enumerate(rows):
+            targets[row] = found[k]
+            totals[row] = log_p[k] if judged else 0
+    return targets, totals if judged else None
 
 
 def log_probabilities(
@@ -90,15 +98,17 @@ def attention(to: Writer, source: np.ndarray, target: np.ndarray) -> np.ndarray:
     return np.asarray(cache.weights[:, 0])
 
 
-def _batches(lengths: list[int], beam: int) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
-    """Rows of each batch, the same with rows repeated up to a size that many batches share, and steps S."""
-    sizes = np.array([rounded_up(length) for length in lengths], int)
-    for S in np.unique(sizes):
-        rows = np.flatnonzero(sizes == S)
-        most = max(1, _STEPS // int(S) // beam)
-        for first in range(0, len(rows), most):
-            chosen = rows[first : first + most]
-            yield chosen, np.resize(chosen, min(rounded_up(len(chosen)), most)), int(S)
+def _batches(lengths: list[int], beam: int) -> Iterator[tuple[np.ndarray, list[int], int]]:
+    """Rows of each batch, the same with rows repeated up to a size that many batches share, and steps S.
+
+    The longest sources come first, and share their batches with those of about their length.
+    """
+    order = np.argsort([-length for length in lengths], kind="stable")
+    most = max(1, _STEPS // rounded_up(max(lengths, default=1)) // beam)
+    for first in range(0, len(order), most):
+        rows = order[first : first + most]
+        size = min(rounded_up(len(rows)), most)
+        yield rows, np.resize(rows, size).tolist(), rounded_up(lengths[rows[0]])
 
 
 def _padded(sources: Sequence[np.ndarray], S: int) -> tuple[np.ndarray, np.ndarray]:
