@@ -53,9 +53,7 @@ GROUPS: Groups = {
         Option("num_layers", positive, "of the encoder, and of the decoder (default: 1)", "L", "--layers"),
         Option("embedding_size", positive, "numbers that stand for a symbol (default: 32)", "E"),
         Option("bidirectional", yes_or_no, "read sources in both directions (default: yes)", "yes|no"),
-        Option(
-            "attention", ("bilinear", "additive", "dot", "none"), "how the decoder looks back (default: bilinear)"
-        ),
+        Option("attention", ("bilinear", "additive", "dot", "none"), "how the decoder looks back (default: bilinear)"),
         Option("dropout", float, "rate, of embeddings and between layers (default: 0)", "X"),
     ),
     "training": stating(
@@ -198,7 +196,7 @@ def _page(trained: Trained) -> str:
 
     model, evaluation = trained.model, trained.evaluation
     scores = evaluation.scores
-    tiles = [(name, _shown(name, value), "on unseen pairs") for name, value in scores.iloc[0].items()]
+    tiles = [(str(name), _shown(str(name), scores[name].iloc[0]), "on unseen pairs") for name in scores]
     maps = [attention_map(each.weights, each.source, each.target) for each in _maps(trained)]
     chapters = [
         ("models", "Beside simpler answers", models_table(scores, own=evaluation.network, less=judging.LESS)),
@@ -244,7 +242,9 @@ def _maps(trained: Trained) -> list[Any]:
     if model.network_.attention is None:
         return []
     test = model.job_.pairs.take(model.job_.parts.test).sources
-    test = sorted({source for source in test if len(source) <= 80} or test[:1], key=lambda source: (len(source), source))
+    test = sorted(
+        {source for source in test if len(source) <= 80} or test[:1], key=lambda source: (len(source), source)
+    )
     places = [round(k * (len(test) - 1) / (MAPS - 1)) for k in range(MAPS)]
     return [model.attention_of(test[place]) for place in dict.fromkeys(places)]
 

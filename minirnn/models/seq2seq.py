@@ -14,9 +14,9 @@ from minirnn.data.pairs import Pairs
 from minirnn.models import fitting, trees
 from minirnn.models.estimator import Estimator, ParameterError
 from minirnn.models.parameters import check_whole, plain
+from minirnn.models.training import Batches
 from minirnn.models.translating import codecs, examples, jobs, saving, writing
 from minirnn.models.translating.codecs import Codec
-from minirnn.models.training import Batches
 from minirnn.params import init_encoder_decoder
 
 if TYPE_CHECKING:
@@ -249,7 +249,7 @@ class Seq2Seq(Estimator):
         """As :meth:`predict`, with the log-probability of each target."""
         ids, beam = self._read(sources, beam)
         found, totals = writing.write(self._writer(), ids, beam)
-        return [Translation(self.target_.decode(each), float(total)) for each, total in zip(found, totals)]  # type: ignore
+        return [Translation(self.target_.decode(each), float(total)) for each, total in zip(found, totals)]
 
     def attention_of(self, source: str, beam: int | None = None) -> Attention:
         """Where the decoder looked while it wrote the target of a source.
@@ -292,9 +292,9 @@ class Seq2Seq(Estimator):
         from minirnn.models.translating import judging
 
         self._check_fitted()
-        if getattr(self, "job_", None) is None:
-            raise ParameterError("a model from a file holds no test part; fit it, then evaluate")
         job = self.job_
+        if job is None:
+            raise ParameterError("a model from a file holds no test part; fit it, then evaluate")
         if not len(job.parts.test):
             raise ParameterError("there is no test part; fit with a test_fraction above 0")
         train, test = job.pairs.take(job.parts.train), job.pairs.take(job.parts.test)

@@ -48,4 +48,7 @@ def portions(data: Translated) -> tuple[Translated, ...]:
     """The pairs in parts of about the same lengths, so that padding costs little."""
     buckets = bucketed(lengths_of(data), TOGETHER, most=4)
     rows = [np.flatnonzero(buckets.kinds == kind) for kind in range(len(buckets.sizes))]
-    return tuple(Translated(*(part[chosen] for part in data[:4]), *data[4:]) for chosen in rows if len(chosen))
+    names = ("source_starts", "source_lengths", "target_starts", "target_lengths")
+    return tuple(
+        data._replace(**{name: getattr(data, name)[chosen] for name in names}) for chosen in rows if len(chosen)
+    )

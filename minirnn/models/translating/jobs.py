@@ -14,7 +14,7 @@ from minirnn.data.ragged import Buckets, bucketed
 from minirnn.data.vocabulary import UNKNOWN
 from minirnn.data.words import DataError, count, quoted
 from minirnn.models.estimator import ParameterError
-from minirnn.models.parameters import check_choices, check_shares, check_switches
+from minirnn.models.parameters import check_shares, check_switches
 from minirnn.models.sequences import settings
 from minirnn.models.translating import codecs, examples
 from minirnn.models.translating.codecs import END, START, Codec
@@ -160,12 +160,12 @@ def make(parameters: Mapping[str, Any], data: Any, targets: Iterable[str] | None
     if unit == "numbers":  # of all parts, so that a bad number is found before the training
         for name, side in zip(pairs.names, (pairs.sources, pairs.targets)):
             codecs.series(side, pairs.places, name)
-    source, target = (
-        codecs.fitted(unit, side, train.places, is_target)
-        for is_target, side in enumerate((train.sources, train.targets))
+    source = codecs.fitted(unit, train.sources, train.places, target=False)
+    target = codecs.fitted(unit, train.targets, train.places, target=True)
+    left, right = [source.encode(text) for text in train.sources], [target.encode(text) for text in train.targets]
+    known = examples.laid(
+        [source.encode(text) for text in validation.sources], [target.encode(text) for text in validation.targets]
     )
-    left, right = ([codec.encode(text) for text in side] for codec, side in _sides(source, target, train))
-    known = examples.laid(*([codec.encode(text) for text in side] for codec, side in _sides(source, target, validation)))
     training = examples.laid(*examples.with_unknown(left, right, parameters["seed"]))
     buckets = bucketed(examples.lengths_of(training), parameters["batch_size"])
     return Job(
@@ -190,10 +190,6 @@ def batch_shape(parameters: Mapping[str, Any], data: Any, targets: Iterable[str]
     steps = sum(len(side if by_character else side.split()) for side in (*pairs.sources, *pairs.targets)) / len(pairs)
     size = min(parameters["batch_size"], len(pairs))
     return size, max(1, round(steps)), parameters["embedding_size"], parameters["hidden_size"]
-
-
-def _sides(source: Codec, target: Codec, pairs: Pairs):
-    return (source, pairs.sources), (target, pairs.targets)
 
 
 def _notes(source: Codec, target: Codec, train: Pairs, left: list[np.ndarray], validation: Translated) -> list[str]:

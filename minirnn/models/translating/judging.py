@@ -21,6 +21,8 @@ EXACT, CER, CHRF, BLEU, MAE = "exact match", "character error rate", "chrF", "BL
 LESS = (CER, MAE)
 EXAMPLES = "examples"
 
+Measure = Callable[[Sequence[str], Sequence[str]], float]
+
 
 def judge(
     cell: str, source: Codec, target: Codec, train: Pairs, test: Pairs, written: Sequence[str], **about: Any
@@ -63,11 +65,11 @@ def judge(
     )
 
 
-def measures(numbers: bool) -> dict[str, Callable[[Sequence[str], Sequence[str]], float]]:
+def measures(numbers: bool) -> dict[str, Measure]:
     """The measures of texts, or of numbers; BLEU where sacrebleu is installed."""
     if numbers:
         return {MAE: mean_absolute_error, EXACT: scores.exact_match}
-    found = {EXACT: scores.exact_match, CER: scores.character_error_rate, CHRF: scores.chrf}
+    found: dict[str, Measure] = {EXACT: scores.exact_match, CER: scores.character_error_rate, CHRF: scores.chrf}
     try:
         scores.bleu(["a"], ["a"])
     except Unsuitable:
@@ -98,7 +100,7 @@ def _sentence(table: pd.DataFrame, ranked_by: str) -> str:
     """Who wins, and by how much."""
     own, others = str(table.index[0]), table[ranked_by].iloc[1:]
     best = str(others.idxmin() if ranked_by in LESS else others.idxmax())
-    ours, theirs = float(table.loc[own, ranked_by]), float(others[best])
+    ours, theirs = float(table[ranked_by].iloc[0]), float(others[best])
     shares = ranked_by in (EXACT, CER)
     said, other = (f"{100 * value:.1f} %" if shares else f"{value:.4g}" for value in (ours, theirs))
     beats = ours < theirs if ranked_by in LESS else ours > theirs
@@ -111,7 +113,9 @@ def _sentence(table: pd.DataFrame, ranked_by: str) -> str:
     return f"{text}." if beats else f"{text}: the network does not beat it; take the simpler one."
 
 
-def _examples(sources: Sequence[str], references: Sequence[str], written: Sequence[str], most: int = 10) -> pd.DataFrame:
+def _examples(
+    sources: Sequence[str], references: Sequence[str], written: Sequence[str], most: int = 10
+) -> pd.DataFrame:
     """Some of the test pairs and what was written: mistakes first."""
     order = sorted(range(len(sources)), key=lambda row: written[row] == references[row])[:most]
     columns = {"source": sources, "target": references, "written": written}

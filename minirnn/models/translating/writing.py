@@ -45,7 +45,7 @@ def writer(backend: str, network: EncoderDecoder, params: EncoderDecoderParams, 
 
 def write(
     to: Writer, sources: Sequence[np.ndarray], beam: int, judged: bool = True
-) -> tuple[list[np.ndarray], np.ndarray | None]:
+) -> tuple[list[np.ndarray], np.ndarray]:
     """The targets of sources (S,), without their ends, and their log-probabilities (n,) in nats, the ends among them.
 
     With a beam, the better of what the beam and what the greedy choice found: a beam alone may lose the greedy
@@ -55,15 +55,16 @@ def write(
       to: what writes.
       sources: symbols of each.
       beam: hypotheses; 1 is the greedy choice.
-      judged: whether log-probabilities are asked for; without them the second result is None.
+      judged: whether log-probabilities are asked for; without them, and without a beam, they are NaN.
     """
     seq2seq = fitting.half(to.backend, "seq2seq")
     targets: list[np.ndarray] = [np.zeros(0, np.int32)] * len(sources)
-    totals = np.zeros(len(sources))
+    totals = np.full(len(sources), np.nan)
     for rows, filled, S in _batches([len(source) for source in sources], beam):
         chosen = [sources[row] for row in filled]
         batch = _padded(chosen, S)
         found = _cut(*seq2seq.greedy(to.network, to.params, *batch, to.longest)[:2])
+        log_p = np.full(len(chosen), np.nan)
         if judged or beam > 1:
             log_p = log_probabilities(to, chosen, found, S)
         if beam > 1:
@@ -73,9 +74,8 @@ def write(
             found = [b if better else a for a, b, better in zip(found, others, theirs > log_p)]
             log_p = np.maximum(log_p, theirs)
         for k, row in enumerate(rows):
-            targets[row] = found[k]
-            totals[row] = log_p[k] if judged else 0
-    return targets, totals if judged else None
+            targets[row], totals[row] = found[k], log_p[k]
+    return targets, totals
 
 
 def log_probabilities(
