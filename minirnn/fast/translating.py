@@ -40,7 +40,7 @@ def _logits(description: Translating, params, data: Translated, size: tuple[int,
     network = description.network
     fed = seq2seq.decoder_inputs(network, target)
     lengths = data.source_lengths, data.target_lengths
-    return seq2seq.forward(network, params, source, lengths[0], fed, lengths[1]), target
+    return seq2seq.forward(network, params, source, lengths[0], fed, lengths[1], None, key), target
 
 
 def _real(data: Translated, T: int):

@@ -35,7 +35,7 @@ def _logits(description: Translating, params, data: Translated, size: tuple[int,
     network = description.network
     fed = seq2seq.decoder_inputs(network, target)
     lengths = data.source_lengths, data.target_lengths
-    logits, cache = seq2seq.forward(network, params, source, lengths[0], fed, lengths[1])
+    logits, cache = seq2seq.forward(network, params, source, lengths[0], fed, lengths[1], None, key)
     return logits, target, cache
 
 

@@ -91,6 +91,7 @@ def describe(parameters: Mapping[str, Any], source: int, target: int) -> Encoder
         bidirectional=parameters["bidirectional"],
         bridge=True,
         attention=None if attention == "none" else attention,
+        dropout=float(parameters["dropout"]),
         start=START,
         end=END,
     )
