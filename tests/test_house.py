@@ -101,6 +101,7 @@ def test_every_room_is_on_the_plan():
         "import minirnn.data.calendar, minirnn.data.season",
         "import minirnn.data.labelled, minirnn.data.long_form, minirnn.data.events, minirnn.data.lines",
         "import minirnn.data.pairs, minirnn.data.date_pairs",
+        "import minirnn.cli.translate, minirnn.models.seq2seq",
         "import minirnn.cli.stream, minirnn.cli.lines, minirnn.models.forecaster, minirnn.models.forecasting.streaming",
     ],
 )
@@ -130,7 +131,8 @@ def public_functions(module) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "name", [*CELL_MODULES, "losses", "network", "truncated", "attention", "seq2seq", "horizons", "training"]
+    "name",
+    [*CELL_MODULES, "losses", "network", "truncated", "attention", "seq2seq", "horizons", "training", "translating"],
 )
 def test_mirror_modules_have_the_same_names_in_the_same_order(name):
     half = {h: importlib.import_module(f"minirnn.{h}.{name}") for h in ("readable", "fast")}
