@@ -43,7 +43,11 @@ GROUPS: Groups = {
             "unit", ("auto", "characters", "words", "numbers"), "what a symbol is (default: numbers, else characters)"
         ),
         Option("beam", positive, "hypotheses kept while writing (default: 1, the likeliest symbol at each step)", "N"),
-        Option("unseen", ("source", "both"), "what no two parts share: sources, or targets too (default: source)"),
+        Option(
+            "unseen",
+            ("source", "both"),
+            "what no two parts share: sources, or targets too (default: source; dates: both)",
+        ),
         Option("validation_fraction", float, "of the pairs, for early stopping (default: 0.1)", "X"),
         Option("test_fraction", float, "of the pairs, for the verdict alone (default: 0.1)", "X"),
     ),
@@ -62,7 +66,7 @@ GROUPS: Groups = {
             "learning_rate": 4e-3,
             "weight_decay": 0.0,
             "batch_size": 64,
-            "max_epochs": 30,
+            "max_epochs": "30; dates: 6",
             "patience": 8,
             "max_norm": 1.0,
             "backend": "fast",
