@@ -64,7 +64,7 @@ class Scripted:
     def __init__(self, errors, at_epoch=None, losses=()):
         self.errors, self.at_epoch, self.losses, self.epochs = errors, at_epoch, dict(losses), 0
 
-    def make_optimizer(self, learning_rate, max_norm, weight_decay):
+    def make_optimizer(self, learning_rate, max_norm, weight_decay, *schedule):
         return None
 
     def start(self, optimizer, members):
