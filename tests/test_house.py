@@ -102,6 +102,7 @@ def test_every_room_is_on_the_plan():
         "import minirnn.data.labelled, minirnn.data.long_form, minirnn.data.events, minirnn.data.lines",
         "import minirnn.data.pairs, minirnn.data.date_pairs",
         "import minirnn.cli.text, minirnn.models.language_model",
+        "import minirnn.cli.translate, minirnn.models.seq2seq",
         "import minirnn.cli.stream, minirnn.cli.lines, minirnn.models.forecaster, minirnn.models.forecasting.streaming",
     ],
 )
@@ -144,6 +145,7 @@ def public_functions(module) -> list[str]:
         "training",
         "labelling",
         "language",
+        "translating",
     ],
 )
 def test_mirror_modules_have_the_same_names_in_the_same_order(name):

@@ -510,6 +510,7 @@ def test_every_cell_can_be_bridged(cell):
     [
         ({"cell": "lstn"}, "unknown cell 'lstn'"),
         ({"attention": "dots"}, "unknown attention 'dots'"),
+        ({"dropout": 1.0}, "dropout must be at least 0 and below 1, got 1.0"),
         ({"num_layers": 0}, "num_layers and embedding_size must be at least 1, got 0 and 2"),
         ({"bidirectional": True}, "set bridge=True"),
         ({"bidirectional": True, "bridge": True, "attention": "dot"}, "use bilinear attention"),
@@ -569,3 +570,74 @@ def test_a_sequence_that_never_ends_is_scored_by_its_length_too(alpha):
     assert symbols.T.tolist() == [[3, 3, 3, 3]]
     assert lengths == 4
     np.testing.assert_allclose(scores, 4 * np.log(0.7) / ((5 + 4) / 6) ** alpha, rtol=1e-6)
+
+
+# ---------------------------------------------------------------- dropout
+
+DROPPING = dataclasses.replace(DESCRIPTIONS["lstm, 2 layers, both ways, bilinear"], dropout=0.4, hidden_size=4)
+
+
+def dropped_by_hand(description, key, params, source, target, dlogits):
+    fed = readable.seq2seq.decoder_inputs(description, target)
+    logits, cache = readable.seq2seq.forward(
+        description, params, source, SOURCE_LENGTHS, fed, TARGET_LENGTHS, dropout_key=key
+    )
+    return {"logits": logits, **arrays(readable.seq2seq.backward(dlogits, cache))}
+
+
+def test_dropout_is_the_same_in_both_halves_and_its_gradient_exact(x64):
+    case = setup(DROPPING)
+    params, source, target, dlogits = case
+    ours = dropped_by_hand(DROPPING, 3, *case)
+    fed = readable.seq2seq.decoder_inputs(DROPPING, target)
+    logits, pullback = jax.vjp(
+        lambda p: fast.seq2seq.forward(DROPPING, p, source, SOURCE_LENGTHS, fed, TARGET_LENGTHS, dropout_key=3), params
+    )
+    theirs = jax.tree.map(np.asarray, {"logits": logits, **arrays(pullback(dlogits)[0])})
+    parity.worst(ours, theirs, 1e-12)
+    # Along one direction also by the complex step.
+    rng = np.random.default_rng(1)
+    direction = tree_map(lambda a: rng.standard_normal(a.shape), params)
+    moved = tree_map(lambda a, d: a + 1j * parity.STEP * d, params, direction)
+    logits = dropped_by_hand(DROPPING, 3, moved, source, target, dlogits.astype(complex))["logits"]
+    exact = (dlogits * logits.imag).sum() / parity.STEP
+    slope = sum((ours[name] * d).sum() for name, d in arrays(direction).items())
+    assert abs(slope - exact) < 1e-12 * abs(exact)
+
+
+def test_dropout_drops_what_each_layer_reads_and_nothing_without_a_key():
+    case = setup(DROPPING)
+    plain = by_hand(dataclasses.replace(DROPPING, dropout=0.0), *case)
+    for name, value in by_hand(DROPPING, *case).items():
+        np.testing.assert_array_equal(value, plain[name])
+    params, source, target, _ = case
+    fed = readable.seq2seq.decoder_inputs(DROPPING, target)
+    forward = functools.partial(readable.seq2seq.forward, DROPPING, params, source, SOURCE_LENGTHS, fed, TARGET_LENGTHS)
+    seen, original = [], readable.seq2seq.layers.dropout
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            readable.seq2seq.layers, "dropout", lambda xs, scale: (seen.append(scale), original(xs, scale))[1]
+        )
+        first, again, other = (forward(None, key)[0] for key in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - other).max() > 1e-3
+    E, H = DROPPING.embedding_size, DROPPING.hidden_size
+    assert [scale.shape for scale in seen[:4]] == [(B, E), (B, 2 * H), (B, E), (B, H)]  # one mask for all steps
+    assert set(np.unique(np.concatenate([scale.ravel() for scale in seen]))) == {0, 1 / 0.6}
+    assert not np.array_equal(seen[0], seen[2])
+
+
+@halves
+def test_what_the_decoder_chooses_it_chooses_without_dropout(half):
+    params, source, target, _ = setup(DROPPING, np.float32)
+    fed = np.asarray(readable.seq2seq.decoder_inputs(DROPPING, target))
+    free = np.arange(T)[:, None] < np.ones(B)  # only the start symbol is forced
+    chosen = [
+        half.forward(description, params, source, None, fed, None, free, key)
+        for description, key in ((dataclasses.replace(DROPPING, dropout=0.0), None), (DROPPING, 5))
+    ]
+    if half is readable.seq2seq:
+        np.testing.assert_array_equal(*(cache.symbols for _, cache in chosen))
+    else:
+        whole = readable.seq2seq.forward(DROPPING, params, source, None, fed, None, free, 5)[0]
+        np.testing.assert_allclose(chosen[1], whole, rtol=1e-4, atol=1e-5)

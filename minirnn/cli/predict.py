@@ -8,7 +8,7 @@ import io
 import json
 from typing import TYPE_CHECKING
 
-from minirnn.cli import UsageError, levels, loading, note, places, printing
+from minirnn.cli import UsageError, levels, loading, note, places, positive, printing
 from minirnn.cli.rows import names
 
 if TYPE_CHECKING:
@@ -61,6 +61,9 @@ def add_parser(subparsers) -> None:
     parser.add_argument(
         "--backend", choices=("fast", "readable"), help="JAX or NumPy (default: the one that trained the model)"
     )
+    group = parser.add_argument_group("models of minirnn translate")
+    group.add_argument("--beam", type=positive, metavar="N", help="hypotheses (default: as the model was trained)")
+    group.add_argument("--attention", action="store_true", help="with --json: where the decoder looked")
     parser.add_argument("--out", metavar="FILE", help="write the CSV (or JSON) there instead of printing it")
     parser.add_argument("--json", action="store_true", help="JSON instead of CSV")
     parser.set_defaults(run=run)
@@ -70,6 +73,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Runs the command; returns its exit status."""
     loaded = loading.load(arguments.model, "predict")
     kind = type(loaded).__name__
+    for option in ("beam", "attention"):
+        if getattr(arguments, option) and kind != "Seq2Seq":
+            raise UsageError(f"--{option} belongs to models of minirnn translate; {arguments.model} is a {kind}")
     if kind == "Forecaster":
         return _forecast(arguments, loaded)
     for option in ("levels", "date_column", "missing"):

@@ -20,8 +20,9 @@ from jax import lax
 
 from minirnn import search
 from minirnn.equations import numbered
-from minirnn.fast import attention, losses, recurrent
+from minirnn.fast import attention, layers, losses, recurrent
 from minirnn.fast.cells import CELLS
+from minirnn.fast.network import as_key
 from minirnn.params import (
     Encoded,
     EncoderDecoder,
@@ -45,17 +46,19 @@ def init(rng, description: EncoderDecoder, dtype=np.float32) -> EncoderDecoderPa
 
 
 @numbered("Q1-Q2")
-def encode(description: EncoderDecoder, params: EncoderDecoderParams, source, lengths=None):
+def encode(description: EncoderDecoder, params: EncoderDecoderParams, source, lengths=None, dropout_key=None):
     """Source (S, B) of symbols, lengths (B,) -> Encoded (outputs (S, B, K), mask, first states of the decoder).
 
     What stands in the padding changes nothing. A source of length 0 leaves the decoder with states of zero (bridged or
-    as they are) and nothing to attend to.
+    as they are) and nothing to attend to. The key is that of :func:`forward`.
     """
+    key = as_key(dropout_key)
     source, mask = _clean(source, lengths, "source", description.source_vocabulary, description.pad)
     xs = _embed(params.source_embedding, source)  # (S, B, E)
     states = []
     for index, weights in enumerate(params.encoder):
         layer = RecurrentParams(weights, ())
+        xs = _dropped(description, xs, key, index)
         xs, final = recurrent.forward(description.encoder_layer, layer, xs, None, lengths)  # (S, B, K)
         if description.bidirectional:
             final = map_state(lambda *parts: jnp.concatenate(parts, axis=-1), *final)  # (B, 2H) for each part
@@ -85,6 +88,7 @@ def forward(
     target_in,
     target_lengths=None,
     forced=None,
+    dropout_key=None,
 ):
     """From source (S, B), target_in (T, B) -> logits (T, B, V). ``logits[t]`` are for the symbol after target_in[t].
 
@@ -97,6 +101,8 @@ def forward(
       target_lengths: integers (B,) from 0 to T, or None; past them logits are zero.
       forced: bool (T, B), from ``minirnn.params.teacher_forcing_mask``; where it is False the decoder is fed its own
         likeliest symbol of the step before, and not target_in. At step 0 it is always fed target_in. None is True.
+        That symbol is chosen without dropout.
+      dropout_key: as in :func:`minirnn.fast.network.forward`; None drops nothing.
 
     The choice of a symbol has no derivative: gradients take what was fed as given. Compiled code cannot raise: there a
     symbol beyond the vocabulary makes the logits NaN.
@@ -106,13 +112,16 @@ def forward(
     (3, 2, 8)
     """
     symbols, mask = _clean(target_in, target_lengths, "target_in", description.target_vocabulary, description.pad)
-    encoded = encode(description, params, source, source_lengths)
+    key = as_key(dropout_key)
+    encoded = encode(description, params, source, source_lengths, key)
     _check_batch(encoded, symbols, forced)
     if forced is not None:
-        symbols = _fed(description, params, symbols, jnp.asarray(forced), encoded)
+        whole = encoded if key is None else encode(description, params, source, source_lengths)
+        symbols = _fed(description, params, symbols, jnp.asarray(forced), whole)
     cell = CELLS[description.cell]
     xs = _embed(params.target_embedding, symbols)  # (T, B, E)
-    for layer, state in zip(params.decoder, encoded.states):
+    for index, (layer, state) in enumerate(zip(params.decoder, encoded.states), description.num_layers):
+        xs = _dropped(description, xs, key, index)
         xs, _ = cell.forward(layer, xs, state, save=description.save, products=description.products)
     p, _ = _head(params, xs, encoded)
     return p if mask is None else jnp.where(mask[:, :, None], p, 0)
@@ -126,6 +135,7 @@ def loss(
     target,
     target_lengths,
     forced=None,
+    dropout_key=None,
 ):
     """Mean cross-entropy of the target's symbols, the end included -> loss.
 
@@ -137,10 +147,18 @@ def loss(
       target: symbols (T, B), each sequence closed by the end symbol.
       target_lengths: integers (B,), the end counted; what stands past it changes nothing. None where all are full.
       forced: as in :func:`forward`.
+      dropout_key: as in :func:`forward`.
     """
     target = jnp.asarray(target)
     logits = forward(
-        description, params, source, source_lengths, decoder_inputs(description, target), target_lengths, forced
+        description,
+        params,
+        source,
+        source_lengths,
+        decoder_inputs(description, target),
+        target_lengths,
+        forced,
+        dropout_key,
     )
     weight = None if target_lengths is None else jnp.arange(len(target))[:, None] < jnp.asarray(target_lengths)
     return losses.softmax_cross_entropy(logits, target, weight)
@@ -249,6 +267,14 @@ def _greedy(description, max_length, params, source, source_lengths):
 def _embed(embedding, symbols):
     x = jnp.take(embedding, symbols, axis=0)  # (..., E), NaN beyond the vocabulary  Q1
     return x
+
+
+def _dropped(description, xs, key, index):
+    """What a layer reads (T, B, D), some of its features dropped in all steps; layers count from the encoder's."""
+    if key is None or not description.dropout:
+        return xs
+    scale = recurrent.dropout_scale(recurrent.fold_in(key, index), xs.shape[1:], description.dropout, xs.dtype)
+    return layers.dropout(xs, scale)
 
 
 def _bridge(dense, state):

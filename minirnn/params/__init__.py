@@ -125,5 +125,6 @@ from minirnn.params.seq2seq import (
     teacher_forcing_mask,
 )
 from minirnn.params.spelling import UNKNOWN, Spelled, SpelledParams, Spelling, check_spelling, init_spelled
+from minirnn.params.translating import Translated, Translating
 
 __all__ = [name for name in dir() if not name.startswith("_")]

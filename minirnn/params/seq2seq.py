@@ -125,6 +125,7 @@ class EncoderDecoder:
       bidirectional: whether each layer of the encoder reads in both directions (then it needs a bridge).
       bridge: whether each part of the encoder's final state passes a dense layer and a tanh on its way to the decoder.
       attention: None, ``"dot"``, ``"bilinear"`` or ``"additive"``.
+      dropout: rate, of embeddings and between layers; one mask for all steps of a sequence (Gal & Ghahramani 2016).
       start: the symbol that the decoder reads first.
       end: the symbol that ends a target; it counts as part of it.
       pad: what stands after the end.
@@ -141,6 +142,7 @@ class EncoderDecoder:
     bidirectional: bool = False
     bridge: bool = False
     attention: str | None = None
+    dropout: float = 0.0
     start: int = 1
     end: int = 2
     pad: int = 0
@@ -223,6 +225,8 @@ def _check_description(d: EncoderDecoder) -> None:
     for name, known in (("save", SAVE), ("products", PRODUCTS)):
         if getattr(d, name) not in known:
             raise ValueError(f"unknown {name} {getattr(d, name)!r}; expected one of {', '.join(map(repr, known))}")
+    if not 0 <= d.dropout < 1:
+        raise ValueError(f"dropout must be at least 0 and below 1, got {d.dropout}")
     special = (d.pad, d.start, d.end)
     if len(set(special)) < 3 or min(special) < 0 or max(special) >= d.target_vocabulary:
         raise ValueError(f"pad, start and end must be three symbols below {d.target_vocabulary}, got {special}")

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minirnn import search
+from minirnn import random, search
 from minirnn.equations import numbered
 from minirnn.params import (
     Array,
@@ -33,8 +33,9 @@ from minirnn.params import (
     state_of,
     state_parts,
 )
-from minirnn.readable import attention, losses, recurrent
+from minirnn.readable import attention, layers, losses, recurrent
 from minirnn.readable.cells import CELLS
+from minirnn.readable.network import as_key
 
 
 class EncoderCache(NamedTuple):
@@ -43,6 +44,7 @@ class EncoderCache(NamedTuple):
     source: Array  # (S, B), padding replaced by the pad symbol
     lengths: Array | None
     layers: list[Any]  # a recurrent layer's cache for each
+    scales: list[Any]  # of what each layer reads; None where nothing is dropped
     outputs: Array  # (S, B, K)
     finals: list[State]  # the encoder's final state of each layer, before the bridge
     states: tuple[State, ...]  # after it
@@ -57,6 +59,7 @@ class Cache(NamedTuple):
     symbols: Array  # (T, B), what the decoder was fed
     mask: Array | None  # (T, B, 1), True on real target steps
     decoder: list[Any]  # a cell's cache for each layer
+    scales: list[Any]  # of what each of them reads
     attention: Any  # None without
     joined: Array  # (T, B, K + H) context and decoder output; the output alone without attention
     o: Array  # (T, B, H) attentional output
@@ -72,26 +75,29 @@ def init(rng, description: EncoderDecoder, dtype=np.float32) -> EncoderDecoderPa
 
 
 @numbered("Q1-Q2")
-def encode(description: EncoderDecoder, params: EncoderDecoderParams, source, lengths=None):
+def encode(description: EncoderDecoder, params: EncoderDecoderParams, source, lengths=None, dropout_key=None):
     """Source (S, B) of symbols, lengths (B,) -> Encoded (outputs (S, B, K), mask, first states of the decoder), cache.
 
     What stands in the padding changes nothing. A source of length 0 leaves the decoder with states of zero (bridged or
-    as they are) and nothing to attend to.
+    as they are) and nothing to attend to. The key is that of :func:`forward`.
     """
+    key = as_key(dropout_key)
     source = np.asarray(source)
     lengths = None if lengths is None else np.asarray(lengths)
     source, mask = _clean(source, lengths, "source", description.source_vocabulary, description.pad)
     xs = _embed(params.source_embedding, source)  # (S, B, E)
-    finals, states, caches = [], [], []
+    finals, states, caches, scales = [], [], [], []
     for index, weights in enumerate(params.encoder):
         layer = RecurrentParams(weights, ())
+        xs, scale = _dropped(description, xs, key, index)
+        scales.append(scale)
         xs, final, cache = recurrent.forward(description.encoder_layer, layer, xs, None, lengths)  # (S, B, K)
         if description.bidirectional:
             final = map_state(lambda *parts: np.concatenate(parts, axis=-1), *final)  # (B, 2H) for each part
         finals.append(final)
         states.append(_bridge(params.bridge[index], final) if params.bridge else final)
         caches.append(cache)
-    return Encoded(xs, mask, tuple(states)), EncoderCache(source, lengths, caches, xs, finals, tuple(states))
+    return Encoded(xs, mask, tuple(states)), EncoderCache(source, lengths, caches, scales, xs, finals, tuple(states))
 
 
 @numbered("Q1, Q3-Q5")
@@ -116,6 +122,7 @@ def forward(
     target_in,
     target_lengths=None,
     forced=None,
+    dropout_key=None,
 ):
     """From source (S, B), target_in (T, B) to logits (T, B, V), cache; ``logits[t]`` is for what follows target_in[t].
 
@@ -128,6 +135,8 @@ def forward(
       target_lengths: integers (B,) from 0 to T, or None; past them logits are zero.
       forced: bool (T, B), from ``minirnn.params.teacher_forcing_mask``; where it is False the decoder is fed its own
         likeliest symbol of the step before, and not target_in. At step 0 it is always fed target_in. None is True.
+        That symbol is chosen without dropout.
+      dropout_key: as in :func:`minirnn.readable.network.forward`; None drops nothing.
 
     The choice of a symbol has no derivative: gradients take what was fed as given.
 
@@ -140,20 +149,27 @@ def forward(
     target_in = np.asarray(target_in)
     target_lengths = None if target_lengths is None else np.asarray(target_lengths)
     symbols, mask = _clean(target_in, target_lengths, "target_in", description.target_vocabulary, description.pad)
-    encoded, encoder_cache = encode(description, params, source, source_lengths)
+    key = as_key(dropout_key)
+    encoded, encoder_cache = encode(description, params, source, source_lengths, key)
     _check_batch(encoded, symbols, forced)
     if forced is not None:
-        symbols = _fed(description, params, symbols, np.asarray(forced), encoded)
+        whole = encoded if key is None else encode(description, params, source, source_lengths)[0]
+        symbols = _fed(description, params, symbols, np.asarray(forced), whole)
     cell = CELLS[description.cell]
     xs = _embed(params.target_embedding, symbols)  # (T, B, E)
-    caches = []
-    for layer, state in zip(params.decoder, encoded.states):
+    caches, scales = [], []
+    for index, (layer, state) in enumerate(zip(params.decoder, encoded.states), description.num_layers):
+        xs, scale = _dropped(description, xs, key, index)
+        scales.append(scale)
         xs, _, cache = cell.forward(layer, xs, state)
         caches.append(cache)
     p, weights, (attention_cache, joined, o) = _head(params, xs, encoded)
     mask = None if mask is None else mask[:, :, None]
     logits = p if mask is None else np.where(mask, p, 0)
-    return logits, Cache(description, params, encoder_cache, symbols, mask, caches, attention_cache, joined, o, weights)
+    cache = Cache(
+        description, params, encoder_cache, symbols, mask, caches, scales, attention_cache, joined, o, weights
+    )
+    return logits, cache
 
 
 def loss(
@@ -164,6 +180,7 @@ def loss(
     target,
     target_lengths,
     forced=None,
+    dropout_key=None,
 ):
     """Mean cross-entropy of the target's symbols, the end included -> loss, dparams.
 
@@ -175,10 +192,18 @@ def loss(
       target: symbols (T, B), each sequence closed by the end symbol.
       target_lengths: integers (B,), the end counted; what stands past it changes nothing. None where all are full.
       forced: as in :func:`forward`.
+      dropout_key: as in :func:`forward`.
     """
     target = np.asarray(target)
     logits, cache = forward(
-        description, params, source, source_lengths, decoder_inputs(description, target), target_lengths, forced
+        description,
+        params,
+        source,
+        source_lengths,
+        decoder_inputs(description, target),
+        target_lengths,
+        forced,
+        dropout_key,
     )
     weight = None if cache.mask is None else cache.mask[:, :, 0]
     value, dlogits = losses.softmax_cross_entropy(logits, target, weight)
@@ -285,8 +310,9 @@ def backward(dlogits, cache: Cache) -> EncoderDecoderParams:
     # The decoder, last layer first.
     ddecoder: list[Any] = []
     dstates: list[Any] = []
-    for layer_cache in reversed(cache.decoder):
+    for layer_cache, scale in zip(reversed(cache.decoder), reversed(cache.scales)):
         dlayer, dys, dstate0 = cell.backward(dys, None, layer_cache)
+        dys = _dropped_backward(dys, scale)
         ddecoder.insert(0, dlayer)
         dstates.insert(0, dstate0)
     dtarget_embedding = _embedding_gradient(params.target_embedding, cache.symbols, dys)
@@ -317,11 +343,12 @@ def backward(dlogits, cache: Cache) -> EncoderDecoderParams:
 def _encoder_backward(dys, dfinals, cache):
     """Gradients of the layers, and dxs (S, B, E), from dys (S, B, K) and dfinals of each layer."""
     dlayers: list[Any] = []
-    for layer, dfinal in zip(reversed(cache.layers), reversed(dfinals)):
+    for layer, scale, dfinal in zip(reversed(cache.layers), reversed(cache.scales), reversed(dfinals)):
         if layer.layer.bidirectional:
             H = dys.shape[-1] // 2
             dfinal = Directions(*(map_state(lambda d: d[:, half], dfinal) for half in (slice(H), slice(H, None))))
         dlayer, dys, _ = recurrent.backward(dys, dfinal, layer)
+        dys = _dropped_backward(dys, scale)
         dlayers.insert(0, dlayer.weights)
     return tuple(dlayers), dys
 
@@ -339,6 +366,18 @@ def _embedding_gradient(embedding, symbols, dx):
     dembedding = np.zeros(embedding.shape, dx.dtype)
     np.add.at(dembedding, symbols, dx)  # Q14
     return dembedding
+
+
+def _dropped(description, xs, key, index):
+    """What a layer reads (T, B, D), some features dropped in all steps, and their scale (B, D) or None."""
+    if key is None or not description.dropout:
+        return xs, None
+    key = random.fold_in(key, index)
+    return layers.dropout(xs, recurrent.dropout_scale(key, xs.shape[1:], description.dropout, xs.real.dtype))
+
+
+def _dropped_backward(dys, scale):
+    return dys if scale is None else layers.dropout_backward(dys, scale)
 
 
 def _bridge(dense, state):
