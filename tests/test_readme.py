@@ -29,7 +29,7 @@ def test_the_lines_of_a_step_stand_in_the_source(block, half):
     assert source[start : start + len(shown)] == shown
 
 
-@pytest.mark.parametrize("which", [slice(2, 3), slice(3, None)], ids=["forecast", "cells"])
+@pytest.mark.parametrize("which", [slice(2, 3), slice(3, 4), slice(4, None)], ids=["forecast", "sequences", "cells"])
 def test_the_examples_run(which, tmp_path, monkeypatch):
     """Those of a section one after the other, as a reader would run them."""
     monkeypatch.chdir(tmp_path)
