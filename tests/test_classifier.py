@@ -340,6 +340,17 @@ def test_a_damaged_file_ends_in_one_line(told, change, tmp_path):
     assert "\n" not in str(caught.value)
 
 
+def test_a_file_with_a_foreign_array_ends_in_one_line(told, tmp_path):
+    arrays, description = told._flatten()
+    storage.save(tmp_path / "bad.safetensors", "Classifier", arrays | {"more": np.zeros(2)}, description)
+    with pytest.raises(storage.ModelFileError, match="unknown arrays: more"):
+        minirnn.load(tmp_path / "bad.safetensors")
+
+
+def test_a_class_that_the_training_part_lacks_does_not_outweigh_the_others():
+    assert network.balance(np.array([0] * 90 + [1] * 10), 3, "balanced").tolist() == pytest.approx([5 / 9, 5, 1])
+
+
 @pytest.mark.parametrize("missing", ["class_weights", "network.head.W"])
 def test_a_file_without_an_array_ends_in_one_line(told, missing, tmp_path):
     arrays, description = told._flatten()

@@ -305,6 +305,8 @@ def test_a_loaded_model_predicts_but_has_no_verdict(tmp_path, fitted):
         lambda d: d["parameters"].update(embedding_size=10**9),
         lambda d: d["parameters"].update(letter_size=None),
         lambda d: d["given"].update(surprise=1),
+        lambda d: d["given"].update(cell="elman"),
+        lambda d: d.update(column=-1),
         lambda d: d["history"].pop("best"),
     ],
 )
