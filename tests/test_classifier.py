@@ -250,7 +250,18 @@ def verdict(own, n=200):
     sequences = [np.full((2, 1), float(label)) + rng.normal(size=(2, 1)) for label in labels]
     part = Part(sequences, labels, None, {"examples": n, "steps": 2 * n})
     p = np.where(np.arange(2) == labels[:, None], own, 1 - own)
-    return judging.judge("gru", ["a", "b"], dict.fromkeys(("train", "validation", "test"), part), p, p.argmax(1), False)
+    return judging.judge("gru", ["a", "b"], dict.fromkeys(("train", "validation", "test"), part), p, np.ones(2), False)
+
+
+def test_all_models_decide_by_the_same_weights():
+    rng = np.random.default_rng(0)
+    labels = (np.arange(100) % 10 == 0).astype(int)  # one in ten is of the second class
+    part = Part([rng.standard_normal((3, 1)).astype(np.float32) for _ in labels], labels, None, {})
+    parts = dict.fromkeys(("train", "validation", "test"), part)
+    p = np.repeat([[0.9, 0.1]], 100, axis=0)
+    for weights, accuracy in (([1.0, 1.0], 0.9), ([0.5, 6.0], 0.1)):
+        found = judging.judge("gru", ["a", "b"], parts, p, np.array(weights), False).scores["accuracy"]
+        assert found["GRU"] == found["majority class"] == pytest.approx(accuracy)
 
 
 def test_a_loss_of_nothing_has_no_sign():

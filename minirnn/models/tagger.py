@@ -311,7 +311,10 @@ class Tagger(Estimator):
             raise ValueError(f"the column of the words is {model.column_}")
         model.inputs_ = inputs.of(unit).from_dict(description["inputs"])
         # Before anything of these sizes is made: a hostile file may ask for more than there is memory.
-        sizes = [about["hidden_size"] ** 2 * about["num_layers"], about["embedding_size"] * model.inputs_.vocabulary.size]
+        sizes = [
+            about["hidden_size"] ** 2 * about["num_layers"],
+            about["embedding_size"] * model.inputs_.vocabulary.size,
+        ]
         if unit == "words":
             sizes += [about["letter_size"] ** 2, about["letter_size"] * model.inputs_.letters.size]
         if max(sizes) > sum(array.size for array in arrays.values()):
