@@ -117,9 +117,10 @@ def split(
 ) -> Splits:
     """Splits documents into training, validation and test: whole ones, and copies together: no text is in two parts.
 
-    The documents are shuffled, equal ones as if they were one. Test and then validation take those that still fit into their share of the characters,
-    or the smallest one if none does; the others are for training. Where there are fewer texts than parts, each one
-    is cut by position, at the end of a line: its beginning is for training, its end for the test.
+    The documents are shuffled, equal ones as if they were one. Test and then validation take those that still fit into
+    their share of the characters, or the smallest one if none does; the others are for training. Where there are fewer
+    texts than parts, each one is cut by position, at the end of a line: its beginning is for training, its end for the
+    test.
 
     Args:
       documents: what to split.

@@ -315,7 +315,7 @@ class Tagger(Estimator):
             about["hidden_size"] ** 2 * about["num_layers"],
             about["embedding_size"] * model.inputs_.vocabulary.size,
         ]
-        if unit == "words":
+        if isinstance(model.inputs_, inputs.Words):
             sizes += [about["letter_size"] ** 2, about["letter_size"] * model.inputs_.letters.size]
         if max(sizes) > sum(array.size for array in arrays.values()):
             raise ValueError("the parameters ask for more weights than there are")
