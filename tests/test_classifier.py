@@ -250,7 +250,18 @@ def verdict(own, n=200):
     sequences = [np.full((2, 1), float(label)) + rng.normal(size=(2, 1)) for label in labels]
     part = Part(sequences, labels, None, {"examples": n, "steps": 2 * n})
     p = np.where(np.arange(2) == labels[:, None], own, 1 - own)
-    return judging.judge("gru", ["a", "b"], dict.fromkeys(("train", "validation", "test"), part), p, p.argmax(1), False)
+    return judging.judge("gru", ["a", "b"], dict.fromkeys(("train", "validation", "test"), part), p, np.ones(2), False)
+
+
+def test_all_models_decide_by_the_same_weights():
+    rng = np.random.default_rng(0)
+    labels = (np.arange(100) % 10 == 0).astype(int)  # one in ten is of the second class
+    part = Part([rng.standard_normal((3, 1)).astype(np.float32) for _ in labels], labels, None, {})
+    parts = dict.fromkeys(("train", "validation", "test"), part)
+    p = np.repeat([[0.9, 0.1]], 100, axis=0)
+    for weights, accuracy in (([1.0, 1.0], 0.9), ([0.5, 6.0], 0.1)):
+        found = judging.judge("gru", ["a", "b"], parts, p, np.array(weights), False).scores["accuracy"]
+        assert found["GRU"] == found["majority class"] == pytest.approx(accuracy)
 
 
 def test_a_loss_of_nothing_has_no_sign():
@@ -338,6 +349,17 @@ def test_a_damaged_file_ends_in_one_line(told, change, tmp_path):
     with pytest.raises(storage.ModelFileError, match="damaged model") as caught:
         minirnn.load(tmp_path / "bad.safetensors")
     assert "\n" not in str(caught.value)
+
+
+def test_a_file_with_a_foreign_array_ends_in_one_line(told, tmp_path):
+    arrays, description = told._flatten()
+    storage.save(tmp_path / "bad.safetensors", "Classifier", arrays | {"more": np.zeros(2)}, description)
+    with pytest.raises(storage.ModelFileError, match="unknown arrays: more"):
+        minirnn.load(tmp_path / "bad.safetensors")
+
+
+def test_a_class_that_the_training_part_lacks_does_not_outweigh_the_others():
+    assert network.balance(np.array([0] * 90 + [1] * 10), 3, "balanced").tolist() == pytest.approx([5 / 9, 5, 1])
 
 
 @pytest.mark.parametrize("missing", ["class_weights", "network.head.W"])

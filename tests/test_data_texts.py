@@ -131,18 +131,29 @@ def test_parts_hold_their_share_of_the_characters(rng):
 def test_parts_are_whole_and_never_empty(texts, fractions, seed):
     documents = [Document(str(k), text) for k, text in enumerate(texts)]
     asked = [fraction for fraction in fractions if fraction]
-    if len(texts) < len(asked) and max(map(len, texts)) * min(asked) < 1:
+    if len(set(texts)) < len(asked) and max(map(len, texts)) * min(asked) < 1:
         return  # too short to be cut; where that ends in an error is tested below
     parts = split(documents, fractions, seed)
     assert [bool(part) for part in parts] == [fraction > 0 for fraction in fractions]
     for name, text in documents:  # of a document that was cut the beginning is for training
         assert "".join(piece for part in parts for called, piece in part if called == name) == text
-    if len(texts) >= 3:
+    if len(set(texts)) >= 3:
         assert all(document in documents for part in parts for document in part)
+        own = [{text for _, text in part} for part in parts]
+        assert len(set().union(*own)) == sum(map(len, own))  # no part holds a copy of what is in another
+
+
+def test_copies_of_a_text_stay_in_one_part():
+    documents = [Document(str(k), f"text {k // 2}, twice\n" * 5) for k in range(40)]
+    parts = split(documents)
+    assert sorted(document for part in parts for document in part) == sorted(documents)
+    assert all(len(part) == 2 * len({text for _, text in part}) > 0 for part in parts)
+    copies = split([Document(str(k), "a line\n" * 100) for k in range(5)])  # one text: cut by position
+    assert sizes(copies) == [5 * 560, 5 * 70, 5 * 70]
 
 
 def test_a_large_share_leaves_a_document_for_each_other_part():
-    documents = [Document(name, "x" * 10) for name in "abc"]
+    documents = [Document(name, name * 10) for name in "abc"]
     for fractions in ((0.01, 0.98, 0.01), (0.01, 0.01, 0.98), (0.98, 0.01, 0.01)):
         assert sizes(split(documents, fractions)) == [10, 10, 10]
 

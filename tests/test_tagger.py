@@ -305,6 +305,8 @@ def test_a_loaded_model_predicts_but_has_no_verdict(tmp_path, fitted):
         lambda d: d["parameters"].update(embedding_size=10**9),
         lambda d: d["parameters"].update(letter_size=None),
         lambda d: d["given"].update(surprise=1),
+        lambda d: d["given"].update(cell="elman"),
+        lambda d: d.update(column=-1),
         lambda d: d["history"].pop("best"),
     ],
 )
@@ -370,3 +372,10 @@ def test_data_that_cannot_be_used(fitted):
         Tagger().predict(["a"])
     with pytest.raises(ParameterError, match="no test part"):
         Tagger(**QUICK | {"test_fraction": 0.0, "max_epochs": 1}).fit(sentences(20)).evaluate()
+
+
+def test_sentences_of_the_test_part_that_were_trained_on_are_counted():
+    words = [[f"w{k}", "Ada"] for k in range(29)] + [["w0", "Ada"]]
+    data = tagged.of_tags(words, [["O", "B-PER"]] * 30)
+    notes = Tagger(**QUICK | {"max_epochs": 1}).fit(data).evaluate().notes
+    assert "1 of the 3 sentences of the test part stand word for word in the training or the validation part." in notes

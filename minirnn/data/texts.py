@@ -115,11 +115,12 @@ def split(
     seed: int = 0,
     least: int = 1,
 ) -> Splits:
-    """Splits documents into training, validation and test: whole ones, so that no text is in two parts.
+    """Splits documents into training, validation and test: whole ones, and copies together: no text is in two parts.
 
-    The documents are shuffled. Test and then validation take those that still fit into their share of the characters,
-    or the smallest one if none does; the others are for training. Where there are fewer documents than parts, each
-    one is cut by position, at the end of a line: its beginning is for training, its end for the test.
+    The documents are shuffled, equal ones as if they were one. Test and then validation take those that still fit into
+    their share of the characters, or the smallest one if none does; the others are for training. Where there are fewer
+    texts than parts, each one is cut by position, at the end of a line: its beginning is for training, its end for the
+    test.
 
     Args:
       documents: what to split.
@@ -136,7 +137,8 @@ def split(
     documents = [document for document in documents if document.text]
     total = sum(len(document.text) for document in documents)
     asked = shares > 0
-    parts = _cut(documents, shares) if len(documents) < asked.sum() else _dealt(documents, shares, seed)
+    different = len({document.text for document in documents})
+    parts = _cut(documents, shares) if different < asked.sum() else _dealt(documents, shares, seed)
     sizes = [sum(len(document.text) for document in part) for part in parts]
     if any(size < max(1, least) for size, wanted in zip(sizes, asked) if wanted):
         needed = int(np.ceil(max(1, least) / shares[asked].min()))
@@ -149,26 +151,32 @@ def split(
 
 
 def _dealt(documents: list[Document], shares: np.ndarray, seed: int) -> Splits:
-    """Whole documents, at least one for each part with a share."""
-    order = np.random.default_rng(seed).permutation(len(documents)).tolist()
-    total = sum(len(document.text) for document in documents)
-    parts: dict[str, list[Document]] = {}
+    """Whole documents, at least one for each part with a share; copies of one text stay together."""
+    copies: dict[str, list[Document]] = {}
+    for document in documents:
+        copies.setdefault(document.text, []).append(document)
+    groups = list(copies.values())
+    sizes = [len(group) * len(group[0].text) for group in groups]
+    order = np.random.default_rng(seed).permutation(len(groups)).tolist()
+    total = sum(sizes)
+    parts: dict[str, list[int]] = {}
     for name, share in (("test", shares[2]), ("validation", shares[1])):
         room, taken = share * total, []
         for k in order:
             if room <= (1 - _TOLERANCE) * share * total:
                 break
-            if len(documents[k].text) <= room:
+            if sizes[k] <= room:
                 taken.append(k)
-                room -= len(documents[k].text)
+                room -= sizes[k]
         if share and not taken:
-            taken = [min(order, key=lambda k: len(documents[k].text))]
+            taken = [min(order, key=lambda k: sizes[k])]
         # Others must stay for the parts after this one, though many small documents may fit into its share.
         waiting = 1 if name == "validation" else 1 + (shares[1] > 0)
         taken = taken[: len(order) - waiting]
         order = [k for k in order if k not in set(taken)]
-        parts[name] = [documents[k] for k in taken]
-    return Splits([documents[k] for k in order], parts["validation"], parts["test"])
+        parts[name] = taken
+    whole = [[document for k in part for document in groups[k]] for part in (order, parts["validation"], parts["test"])]
+    return Splits(*whole)
 
 
 def _cut(documents: list[Document], shares: np.ndarray) -> Splits:

@@ -290,7 +290,7 @@ class Classifier(Estimator):
             [str(name) for name in self.classes_],
             parts.of(job),
             probabilities,
-            self.decided(probabilities),
+            self.weights_,
             texts=self.reads_texts,
             model=self._about(),
             padding=self.padding_,

@@ -337,7 +337,9 @@ class LanguageModel(Estimator):
             raise ValueError(f"a vocabulary of {model.vocabulary_.unit} in a model of {model.unit}")
         # Before any weights are made of these sizes: a damaged file may ask for a network that no memory holds.
         sizes = arrays["weights.layers[0].E"].shape[1:], arrays["weights.head.W"].shape[:1]
-        if sizes != ((model.embedding_size,), (model.hidden_size,)) or len(arrays) < model.num_layers:
+        least = model.hidden_size**2 * model.num_layers, model.embedding_size * model.vocabulary_.size
+        held = sum(array.size for array in arrays.values())
+        if sizes != ((model.embedding_size,), (model.hidden_size,)) or max(least) > held:
             raise ValueError("the weights are of another network")
         model.network_ = preparing.network(parameters, model.vocabulary_.size)
         model.weights_ = trees.from_arrays(arrays, "weights.", init_network(0, model.network_, None))

@@ -303,14 +303,21 @@ class Tagger(Estimator):
         if unit not in UNITS or set(about) != set(model.get_params()):
             raise ValueError("the description is not that of a Tagger")
         check(about)
+        check(model.get_params())
         model.fitted_params_, model.unit_ = about, unit
         model.labels_ = LabelSet(tuple(description["types"]))
         model.column_ = int(description["column"])
+        if model.column_ < 0:
+            raise ValueError(f"the column of the words is {model.column_}")
         model.inputs_ = inputs.of(unit).from_dict(description["inputs"])
         # Before anything of these sizes is made: a hostile file may ask for more than there is memory.
-        sizes = (about["hidden_size"] ** 2, about["embedding_size"] * model.inputs_.vocabulary.size)
-        sizes += (about["letter_size"] ** 2,) if unit == "words" else ()
-        if max(sizes) > sum(array.size for array in arrays.values()) or about["num_layers"] > len(arrays):
+        sizes = [
+            about["hidden_size"] ** 2 * about["num_layers"],
+            about["embedding_size"] * model.inputs_.vocabulary.size,
+        ]
+        if isinstance(model.inputs_, inputs.Words):
+            sizes += [about["letter_size"] ** 2, about["letter_size"] * model.inputs_.letters.size]
+        if max(sizes) > sum(array.size for array in arrays.values()):
             raise ValueError("the parameters ask for more weights than there are")
         model.network_ = model.inputs_.network(about, model.labels_.size)
         model.params_ = trees.from_arrays(arrays, "network.", model.inputs_.init(0, model.network_))

@@ -24,7 +24,7 @@ def judge(
     classes: Sequence[str],
     parts: dict[str, Part],
     probabilities: np.ndarray,
-    predicted: np.ndarray,
+    weights: np.ndarray,
     texts: bool,
     **about: Any,
 ) -> Evaluation:
@@ -35,7 +35,8 @@ def judge(
       classes: names of the C classes.
       parts: "train", "validation" and "test"; sequences of numbers standardised and filled.
       probabilities: (n, C) of the test part, from the network.
-      predicted: (n,) the classes that it decides for.
+      weights: (C,) what each class counts where a class is decided for: the same for all models, or those that decide
+        for rare classes more often would have the better macro F1 for that alone.
       texts: whether the examples are texts.
       about: further fields of the Evaluation.
     """
@@ -46,7 +47,8 @@ def judge(
     for model in (NaiveBayes() if texts else NearestNeighbour(), Majority()):
         model.fit(train.examples, train.labels, C, validation)
         found[model.title] = model.predict(test.examples)
-    decided = {name: np.argmax(p, axis=1) for name, p in found.items()} | {own: predicted}
+    decided = {name: np.argmax(p * weights, axis=1) for name, p in found.items()}
+    predicted = decided[own]
     table = pd.DataFrame(
         {
             LOSS: {name: scores.log_loss(test.labels, p) for name, p in found.items()},

@@ -81,12 +81,16 @@ def fresh(network: Network, input_size: int | None, seed: int, memory: int | Non
 def balance(labels: np.ndarray, classes: int, class_weights: str | None) -> np.ndarray:
     """What each class counts (C,): 1, or balanced so that all classes together count the same, whatever their number.
 
+    A class that the training part does not hold cannot be balanced: it counts 1, or the little that there is of it in
+    the validation part would decide when to stop.
+
     >>> balance(np.array([0, 0, 0, 1]), 2, "balanced").round(2)
     array([0.67, 2.  ])
     """
     if class_weights is None:
         return np.ones(classes)
-    return len(labels) / (classes * np.maximum(np.bincount(labels, minlength=classes), 1))
+    counts = np.bincount(labels, minlength=classes)
+    return np.where(counts > 0, len(labels) / (np.count_nonzero(counts) * np.maximum(counts, 1)), 1.0)
 
 
 def training_data(data: Ragged, labels: np.ndarray, weights: np.ndarray) -> Labelled:

@@ -58,6 +58,8 @@ def restore(
     weights = storage.expect(arrays, "class_weights", (len(classes),))
     if not (weights > 0).all():
         raise ValueError("class weights are positive")
+    if arrays:
+        raise ValueError(f"unknown arrays: {', '.join(sorted(arrays))[:80]}")
     form = description["form"]
     return tuple(classes), encoder, weights, params, None if form is None else Form.of(form)
 

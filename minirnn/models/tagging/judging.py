@@ -38,6 +38,13 @@ def evaluate(model: Tagger, parts: Parts) -> Evaluation:
     frame = pd.DataFrame.from_dict(rows, orient="index")
     unknown = 100 * model.inputs_.unknown(test.sequences)
     notes = [f"{unknown:.2g} % of the {test.unit} of the test part were not known from training."] if unknown else []
+    known = {*parts.train.sequences, *parts.validation.sequences}
+    copies = sum(sequence in known for sequence in test.sequences)
+    if copies:
+        notes.append(
+            f"{copies:,} of the {len(test):,} {_pieces(test)} of the test part stand word for word in the training or "
+            "the validation part."
+        )
     return Evaluation(
         scores=frame,
         ranked_by=F1,

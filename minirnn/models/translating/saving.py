@@ -53,6 +53,8 @@ def restore(kind: type, arrays: dict[str, np.ndarray], description: dict[str, An
         raise ValueError("the file holds fewer weights than its parameters say")  # before room is made for them
     template = init_encoder_decoder(0, jobs.describe(parameters, source.size, target.size))
     params = trees.from_arrays(arrays, "network.", template)
+    if arrays:
+        raise ValueError(f"unknown arrays: {', '.join(sorted(arrays))[:80]}")
     longest = description["longest"]
     if type(longest) is not int or not 1 <= longest <= MOST:
         raise ValueError(f"longest is {longest!r}")
