@@ -15,6 +15,7 @@ from commands import NAIVE, QUICK, daily, panel, run, sine, without_slow_forecas
 import minirnn
 from minirnn import data
 from minirnn.cli import COMMANDS, main, model, options, rows
+from minirnn.cli.loading import TRAINED_BY
 from minirnn.cli import parser as whole_parser
 
 METRICS = ["MAE", "RMSE", "MSE", "MAPE", "sMAPE", "MASE", "RMSSE"]
@@ -270,6 +271,24 @@ def test_help_and_version():
         ended = run(*arguments)
         assert ended.status == 0
         assert expected in ended.out
+
+
+def test_the_help_of_predict_serves_every_kind_of_model():
+    told = run("predict", "--help").out.partition("examples:")[2]
+    for kind, command in TRAINED_BY.items():
+        assert f"\n  {command:<10}  " in told, kind
+    assert "[INPUT]" in run("predict", "--help").out
+
+
+@pytest.mark.parametrize("command", ["classify", "tag", "translate"])
+def test_what_is_read_in_both_directions_is_asked_for_alike(command):
+    assert "--bidirectional yes|no" in run(command, "--help").out
+
+
+def test_an_unknown_option_leads_to_the_help_of_its_command():
+    ended = run("text", "book.txt", "--horizon", "3")
+    assert (ended.status, ended.out) == (2, "")
+    assert ended.err == "minirnn text: error: unrecognized arguments: --horizon 3 (see minirnn text --help)\n"
 
 
 def test_help_is_light():

@@ -184,21 +184,12 @@ def _generate(arguments: argparse.Namespace, command: training.Command) -> int:
 def predict(arguments: argparse.Namespace, model: LanguageModel) -> int:
     """``minirnn predict`` for a model of this command: the rest of each line; returns its exit status."""
     from minirnn.data.lines import read_lines
-    from minirnn.models.storage import write_atomically
 
     out = places.file(arguments.out, arguments.model, arguments.data, endings=ENDINGS[arguments.json])
     if arguments.backend is None:
         model.set_params(backend="readable")  # nothing to be compiled for a line
     answers = (_answer(model, line, arguments.json) for _, line in read_lines(arguments.data))
-    if out is None:
-        for answer in answers:
-            print(answer, flush=True)
-        return 0
-    text = "".join(f"{answer}\n" for answer in answers)
-    try:
-        write_atomically(out, lambda temporary: temporary.write_text(text, encoding="utf-8", newline=""))
-    except OSError as error:
-        raise places.cannot_write(out, error) from None
+    places.put((f"{answer}\n" for answer in answers), out)
     return 0
 
 

@@ -20,9 +20,10 @@ def report(trained: Trained) -> list[str]:
     from minirnn.cli import printing
 
     evaluation = trained.evaluation
-    lines = [f"text        {trained.inputs.source}", *(f"{name:<11} {held}" for name, held in _parts(trained))]
+    lines = [f"data        {trained.inputs.source}", *(f"{name:<11} {held}" for name, held in _parts(trained))]
     lines.append(f"network     {_network(trained)}")
-    lines += [*printing.notes(trained.notes), "", *_aligned(evaluation.scores), "", evaluation.sentence]
+    lines += [*printing.notes(trained.notes), "", "scores on the test part", *printing.scores(evaluation.scores)]
+    lines += ["", evaluation.sentence]
     explanation = _explanation(trained.model)
     if explanation is not None:
         lines += ["", *units(explanation)]
@@ -59,13 +60,11 @@ def _parts(trained: Trained) -> list[tuple[str, str]]:
 
 
 def _network(trained: Trained) -> str:
-    from minirnn.data.words import count
+    from minirnn.cli import printing
 
     about = trained.evaluation.model
-    return (
-        f"{trained.evaluation.network}, {about['weights']:,} weights, {about['symbols']:,} symbols; "
-        f"{count(about['epochs'], 'epoch')}, the best was epoch {about['best_epochs'][0]}"
-    )
+    size = f"{about['weights']:,} weights, {about['symbols']:,} symbols"
+    return f"{trained.evaluation.network}, {size}; {printing.epochs(about)}"
 
 
 @functools.lru_cache(maxsize=1)
