@@ -14,9 +14,9 @@ from commands import NAIVE, QUICK, daily, panel, run, sine, without_slow_forecas
 
 import minirnn
 from minirnn import data
-from minirnn.cli import COMMANDS, main, model, options, rows
-from minirnn.cli.loading import TRAINED_BY
+from minirnn.cli import COMMANDS, main, model, options, rows, tag, text, translate
 from minirnn.cli import parser as whole_parser
+from minirnn.cli.loading import TRAINED_BY
 
 METRICS = ["MAE", "RMSE", "MSE", "MAPE", "sMAPE", "MASE", "RMSSE"]
 FILES = ["forecast.csv", "forecast.png", "metrics.json", "model.safetensors", "report.html"]
@@ -278,6 +278,18 @@ def test_the_help_of_predict_serves_every_kind_of_model():
     for kind, command in TRAINED_BY.items():
         assert f"\n  {command:<10}  " in told, kind
     assert "[INPUT]" in run("predict", "--help").out
+
+
+@pytest.mark.parametrize(
+    ("kind", "groups"), [("Tagger", tag.GROUPS), ("LanguageModel", text.GROUPS), ("Seq2Seq", translate.GROUPS)]
+)
+def test_the_help_states_the_defaults_of_each_model(kind, groups):
+    usual = getattr(minirnn, kind)().get_params()
+    for option in (option for group in groups.values() for option in group):
+        value = usual[option.parameter]
+        if value is not None and value != "auto":  # what depends on the data is said in words
+            value = "yes" if value is True else f"{value:g}" if isinstance(value, float) else value
+            assert re.search(rf"\(default: {value}\b", option.help), option.parameter
 
 
 @pytest.mark.parametrize("command", ["classify", "tag", "translate"])

@@ -36,8 +36,8 @@ def add_parser(subparsers) -> None:
     parser = subparsers.add_parser(
         "explain",
         help="say why a saved model forecasts what it does, or what the units of a text model follow",
-        description="Loads a model that minirnn forecast has written with --out, or Forecaster.save, and explains what it "
-        "forecasts; or one of minirnn text, and says what its units follow.",
+        description="Loads a model that minirnn forecast has written with --out, or Forecaster.save, and explains what "
+        "it forecasts; or one of minirnn text, and says what its units follow.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -42,7 +42,7 @@ GROUPS: Groups = {
         Option("hidden_size", positive, "units of a layer and direction (default: 96)", "H"),
         Option("num_layers", positive, "recurrent layers (default: 1)", "L", "--layers"),
         Option("bidirectional", yes_or_no, "read in both directions (default: yes)", "yes|no"),
-        Option("embedding_size", positive, "of a character or word (default: 32 or 64)", "E"),
+        Option("embedding_size", positive, "of the vectors of characters or words (default: 32 or 64)", "E"),
         Option("letter_size", positive, "units of the network that reads a word's letters (default: 25)", "H"),
         Option("window", positive, "characters or words of a window that count (default: 400)", "N"),
         Option("context", int, "characters or words around them that are only read (default: 200)", "N"),

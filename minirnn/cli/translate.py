@@ -48,7 +48,7 @@ GROUPS: Groups = {
         Option("cell", ("lstm", "gru", "rnn"), "kind of recurrent layer (default: gru)"),
         Option("hidden_size", positive, "units of a layer and direction (default: 64)", "H"),
         Option("num_layers", positive, "of the encoder, and of the decoder (default: 1)", "L", "--layers"),
-        Option("embedding_size", positive, "numbers that stand for a symbol (default: 32)", "E"),
+        Option("embedding_size", positive, "of the vectors of symbols (default: 32)", "E"),
         Option("bidirectional", yes_or_no, "read sources in both directions (default: yes)", "yes|no"),
         Option("attention", ("bilinear", "additive", "dot", "none"), "how the decoder looks back (default: bilinear)"),
         Option("dropout", float, "rate, of embeddings and between layers (default: 0)", "X"),

@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from minirnn.cli import UsageError, note, places
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from minirnn.models.classifier import Classifier
 
 
