@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import math
 import re
 import shlex
 import subprocess
@@ -14,7 +15,7 @@ from commands import NAIVE, QUICK, daily, panel, run, sine, without_slow_forecas
 
 import minirnn
 from minirnn import data
-from minirnn.cli import COMMANDS, main, model, options, rows, tag, text, translate
+from minirnn.cli import COMMANDS, main, model, options, printing, rows, tag, text, translate
 from minirnn.cli import parser as whole_parser
 from minirnn.cli.loading import TRAINED_BY
 
@@ -301,6 +302,13 @@ def test_an_unknown_option_leads_to_the_help_of_its_command():
     ended = run("text", "book.txt", "--horizon", "3")
     assert (ended.status, ended.out) == (2, "")
     assert ended.err == "minirnn text: error: unrecognized arguments: --horizon 3 (see minirnn text --help)\n"
+
+
+def test_scores_have_three_digits_or_more_where_all_are_small():
+    table = pd.DataFrame({"F1": [0.5, 1.0], "MAE": [0.00012, math.nan], "support": [1200, 3]}, ["GRU", "none"])
+    assert [line.split() for line in printing.scores(table)] == [
+        ["F1", "MAE", "support"], ["GRU", "0.500", "0.000120", "1,200"], ["none", "1.000", "-", "3"]
+    ]  # fmt: skip
 
 
 def test_help_is_light():

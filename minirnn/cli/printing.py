@@ -142,11 +142,17 @@ def aligned(table: pd.DataFrame, together: bool = False) -> list[str]:
 
 
 def scores(table: pd.DataFrame) -> list[str]:
-    """A frame of scores as text: counts as they are, scores with three digits, "-" where there is no number."""
+    """A frame of scores as text: counts as they are, scores with three digits, or more where all of a column are small.
+
+    There is "-" where there is no number.
+    """
+    from minirnn.models.wording import digits_for, in_digits
+
     columns = [["", *(_short(name) for name in table.index)]]
     for name, values in table.items():
         whole = values.dtype.kind in "iu"
-        cells = ["-" if value != value else f"{value:,}" if whole else f"{value:.3f}" for value in values]
+        digits = 0 if whole else max(3, digits_for(max((v for v in values if 0 < v < math.inf), default=1), 3))
+        cells = ["-" if value != value else in_digits(value, digits) for value in values]
         columns.append([_short(name), *cells])
     widths = [max(map(len, column)) for column in columns]
     return [

@@ -183,9 +183,8 @@ def _page(trained: Trained) -> str:
 
     model, evaluation = trained.model, trained.evaluation
     scores = evaluation.scores
-    tiles = [
-        (f"{name[0].upper()}{name[1:]}", _shown(str(name), scores[name].iloc[0]), "on unseen pairs") for name in scores
-    ]
+    titles = {f"{name[:1].upper()}{name[1:]}": name for name in map(str, scores.columns)}
+    tiles = [(title, _shown(name, scores[name].iloc[0]), "on unseen pairs") for title, name in titles.items()]
     maps = [attention_map(each.weights, each.source, each.target) for each in _maps(trained)]
     chapters = [
         ("models", "Beside simpler answers", models_table(scores, own=evaluation.network, less=judging.LESS)),
