@@ -123,11 +123,11 @@ def page(trained: Trained) -> str:
             ("sample", "What it writes", paragraph(told) + sample),
             ("units", "What single units follow", "" if explanation is None else _units(explanation)),
         ],
-        about=trained.inputs.source,
+        about=_network(trained),
         model=evaluation.model,
         history=model.history_,
         unit=f"nats for each of the {model.unit}",
-        data=_parts(trained),
+        data=[("Source", trained.inputs.source), *((name.capitalize(), held) for name, held in _parts(trained))],
         notes=trained.notes,
         command=trained.command,
     )
