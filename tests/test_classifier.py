@@ -494,6 +494,17 @@ def test_texts_are_answered_line_by_line(trained, monkeypatch):
     assert blank is None
 
 
+def test_a_table_where_lines_are_read_is_told(trained):
+    folder, _ = trained
+    table = folder / "lines.csv"
+    table.write_text("text\na good film\n")
+    ended = run("predict", folder / "texts" / "model.safetensors", table)
+    assert (ended.status, len(ended.out.splitlines())) == (0, 3)
+    assert (
+        ended.err == f"{table}: every line is read as a text, its commas and the first line too; give the texts alone\n"
+    )
+
+
 def test_an_answer_comes_before_the_next_line_is_read(trained, monkeypatch):
     folder, _ = trained
     printed = io.StringIO()

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import math
 import re
 import shlex
 import subprocess
@@ -14,8 +15,9 @@ from commands import NAIVE, QUICK, daily, panel, run, sine, without_slow_forecas
 
 import minirnn
 from minirnn import data
-from minirnn.cli import COMMANDS, main, model, options, rows
+from minirnn.cli import COMMANDS, main, model, options, printing, rows, tag, text, translate
 from minirnn.cli import parser as whole_parser
+from minirnn.cli.loading import TRAINED_BY
 
 METRICS = ["MAE", "RMSE", "MSE", "MAPE", "sMAPE", "MASE", "RMSSE"]
 FILES = ["forecast.csv", "forecast.png", "metrics.json", "model.safetensors", "report.html"]
@@ -270,6 +272,43 @@ def test_help_and_version():
         ended = run(*arguments)
         assert ended.status == 0
         assert expected in ended.out
+
+
+def test_the_help_of_predict_serves_every_kind_of_model():
+    told = run("predict", "--help").out.partition("examples:")[2]
+    for kind, command in TRAINED_BY.items():
+        assert f"\n  {command:<10}  " in told, kind
+    assert "[INPUT]" in run("predict", "--help").out
+
+
+@pytest.mark.parametrize(
+    ("kind", "groups"), [("Tagger", tag.GROUPS), ("LanguageModel", text.GROUPS), ("Seq2Seq", translate.GROUPS)]
+)
+def test_the_help_states_the_defaults_of_each_model(kind, groups):
+    usual = getattr(minirnn, kind)().get_params()
+    for option in (option for group in groups.values() for option in group):
+        value = usual[option.parameter]
+        if value is not None and value != "auto":  # what depends on the data is said in words
+            value = "yes" if value is True else f"{value:g}" if isinstance(value, float) else value
+            assert re.search(rf"\(default: {value}\b", option.help), option.parameter
+
+
+@pytest.mark.parametrize("command", ["classify", "tag", "translate"])
+def test_what_is_read_in_both_directions_is_asked_for_alike(command):
+    assert "--bidirectional yes|no" in run(command, "--help").out
+
+
+def test_an_unknown_option_leads_to_the_help_of_its_command():
+    ended = run("text", "book.txt", "--horizon", "3")
+    assert (ended.status, ended.out) == (2, "")
+    assert ended.err == "minirnn text: error: unrecognized arguments: --horizon 3 (see minirnn text --help)\n"
+
+
+def test_scores_have_three_digits_or_more_where_all_are_small():
+    table = pd.DataFrame({"F1": [0.5, 1.0], "MAE": [0.00012, math.nan], "support": [1200, 3]}, ["GRU", "none"])
+    assert [line.split() for line in printing.scores(table)] == [
+        ["F1", "MAE", "support"], ["GRU", "0.500", "0.000120", "1,200"], ["none", "1.000", "-", "3"]
+    ]  # fmt: skip
 
 
 def test_help_is_light():

@@ -124,7 +124,7 @@ def test_the_command_says_what_it_chose(capsys, tmp_path, monkeypatch):
     line = ["forecast", "--hidden-size", "4", "--window", "5"]
     assert main(line) == 0
     assert re.search(
-        r"^1 device: a batch of 32 windows \(5 steps, 8 inputs, 4 hidden units\) is too small to be shared",
+        r"^1 device: a batch of 32 sequences \(5 steps, 8 inputs, 4 hidden units\) is too small to be shared",
         capsys.readouterr().err,
     )
     assert main([*line, "--quiet"]) == 0

@@ -343,7 +343,7 @@ def test_the_command_trains_reports_and_predicts(tmp_path):
     ended = run("translate", tmp_path / "pairs.tsv", *QUICK, "--out", tmp_path / "out")
     assert ended.status == 0, ended.err
     assert "padding     " in ended.out
-    assert "scores on 6 unseen pairs" in ended.out
+    assert "test        6 pairs\n" in ended.out
     out = tmp_path / "out"
     names = {"attention.png", "metrics.json", "model.safetensors", "report.html"}
     assert {path.name for path in out.iterdir()} == names

@@ -118,6 +118,7 @@ def _written(folder, content, name="input.txt"):
         ("Ada B-PER\n", ["--token-column", "1"], "cannot hold both"),
         ("Ada B-PER\n", ["--limit", "10"], "--limit belongs to Python source"),
         (NAMES * 9, ["--test", "nowhere.conll"], "nowhere.conll: there is no such file"),
+        (NAMES * 9, ["--test", "."], "--test .: looks like another kind of data"),
         (NAMES * 9, ["--context", "-1"], "context must be a whole number of at least 0"),
         (NAMES * 9, ["--bidirectional", "maybe"], "expected yes or no"),
         (NAMES * 9, ["--test-fraction", "0.95"], "leave nothing to train on"),

@@ -45,6 +45,9 @@ def test_it_trains_judges_and_writes(place, tmp_path):
     assert ended.status == 0, ended.err
     for part in ("bits per character", "5-gram", "The network needs", "inside quotes", "what it writes"):
         assert part in ended.out
+    page = (out / "report.html").read_text()
+    assert "LSTM, 4 units" in page.partition("<h1")[2].partition("<section")[0]
+    assert "Validation" in page
     assert sorted(path.name for path in out.iterdir()) == [
         "metrics.json", "model.safetensors", "report.html", "units.png"
     ]  # fmt: skip

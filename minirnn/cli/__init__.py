@@ -99,7 +99,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns its exit status."""
     given = sys.argv[1:] if arguments is None else arguments
     # One that is named is imported alone: a stream should start at once.
-    chosen = parser(given[:1] if given and given[0] in COMMANDS else COMMANDS).parse_args(arguments)
+    top = parser(given[:1] if given and given[0] in COMMANDS else COMMANDS)
+    chosen, unknown = top.parse_known_args(arguments)
+    if unknown:
+        top.prog = f"minirnn {chosen.command}"  # whose help says what there is
+        top.error(f"unrecognized arguments: {' '.join(unknown)}")
     chosen.command_line = list(sys.argv[1:] if arguments is None else arguments)
     chosen.joined = False  # whether this process trains together with others
     try:

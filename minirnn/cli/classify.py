@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from minirnn.cli import UsageError, options, positive, training
 from minirnn.cli.classifying import predicting, printed
-from minirnn.cli.options import TRAINING, Groups, Option, stating
+from minirnn.cli.options import TRAINING, Groups, Option, stating, yes_or_no
 from minirnn.cli.rows import EMBEDDED, names
 from minirnn.cli.training import Command, Inputs, Trained
 
@@ -30,13 +30,6 @@ by class. Every figure in the tables is measured on the test part, which is neve
 """
 
 
-def switch(text: str) -> bool:
-    """``yes`` or ``no``, for argparse."""
-    if text not in ("yes", "no"):
-        raise argparse.ArgumentTypeError(f"expected yes or no, got {text!r}")
-    return text == "yes"
-
-
 GROUPS: Groups = {
     "reading": (
         Option("unit", ("words", "characters", "bytes"), "of texts (default: words)"),
@@ -49,7 +42,7 @@ GROUPS: Groups = {
         Option("cell", ("lstm", "gru", "rnn"), "kind of recurrent layer (default: gru)"),
         Option("hidden_size", positive, "units of a layer and direction (default: 32)", "H"),
         Option("num_layers", positive, "recurrent layers (default: 1)", "L", "--layers"),
-        Option("bidirectional", switch, "read in both directions (default: yes)", "yes|no"),
+        Option("bidirectional", yes_or_no, "read in both directions (default: yes)", "yes|no"),
         Option(
             "pooling",
             ("attention", "mean", "last"),

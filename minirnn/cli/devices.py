@@ -156,7 +156,7 @@ def _choice(arguments: argparse.Namespace, shape: tuple[int, int, int, int], cou
         return f"{what}: as asked for"
     if not cores:
         return f"{what}: every accelerator that JAX shows"
-    batch = f"a batch of {B} windows ({T} steps, {D} inputs, {H} hidden units)"
+    batch = f"a batch of {B} sequences ({T} steps, {D} inputs, {H} hidden units)"
     if count > 1:
         return (
             f"{what}: {batch} is large enough to be shared by {count} of {cores} cores (--devices 1: not to share it)"

@@ -35,14 +35,16 @@ def add_parser(subparsers) -> None:
     """Adds the command's options."""
     parser = subparsers.add_parser(
         "explain",
-        help="say why the forecast of a saved model is what it is",
-        description="Loads a model that minirnn forecast --out or Forecaster.save has written, and explains what it "
-        "forecasts.",
+        help="say why a saved model forecasts what it does, or what the units of a text model follow",
+        description="Loads a model that minirnn forecast has written with --out, or Forecaster.save, and explains what "
+        "it forecasts; or one of minirnn text, and says what its units follow.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("model", metavar="MODEL", help="a saved model (.safetensors)")
-    parser.add_argument("data", nargs="?", metavar="FILE", help="rows: CSV (also .csv.gz) or parquet")
+    parser.add_argument(
+        "data", nargs="?", metavar="FILE", help="rows: CSV (also .csv.gz) or parquet; of a text model a text"
+    )
     parser.add_argument(
         "--date-column", metavar="COLUMN", help="the times in FILE (default: as in the training, or found)"
     )

@@ -12,6 +12,13 @@ from typing import Any, NamedTuple
 from minirnn.cli import positive
 
 
+def yes_or_no(text: str) -> bool:
+    """``yes`` or ``no``, for argparse."""
+    if text not in ("yes", "no"):
+        raise argparse.ArgumentTypeError(f"expected yes or no, got {text!r}")
+    return text == "yes"
+
+
 class Option(NamedTuple):
     """One parameter on the command line; ``kind`` is a type, the choices, or None for a switch."""
 

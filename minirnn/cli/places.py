@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from minirnn.cli import UsageError
@@ -55,6 +56,33 @@ def file(name: str | None, *inputs: str | None, endings: tuple[str, ...] = (".cs
     if any(each is not None and os.path.realpath(path) == os.path.realpath(each) for each in inputs):
         raise UsageError(f"--out {name}: that is what is read; choose another file")
     return path
+
+
+def put(answers: Iterable[str], out: Path | None) -> None:
+    """Prints each answer as soon as it is there, or writes all of them to a file, or nothing where one fails.
+
+    Args:
+      answers: with the ends of their lines.
+      out: the file, looked at by :func:`file`; None to print.
+
+    Raises:
+      UsageError: the file cannot be written.
+    """
+    from minirnn.models.storage import write_atomically
+
+    if out is None:
+        for answer in answers:
+            print(answer, end="", flush=True)
+        return
+
+    def write(temporary: Path) -> None:
+        with temporary.open("w", encoding="utf-8", newline="") as file:
+            file.writelines(answers)
+
+    try:
+        write_atomically(out, write)
+    except OSError as error:
+        raise cannot_write(out, error) from None
 
 
 def cannot_write(path: Path, error: OSError) -> UsageError:

@@ -1,4 +1,4 @@
-"""``minirnn predict``: the forecast of a saved model, from the rows that it holds or from new ones."""
+"""``minirnn predict``: the answers of a saved model of any kind, to a file or to lines as they come in."""
 
 from __future__ import annotations
 
@@ -18,14 +18,32 @@ if TYPE_CHECKING:
     from minirnn.models.forecaster import Forecaster
 
 EXAMPLES = """examples:
-  minirnn predict report/model.safetensors                       after the last rows that the model was given
-  minirnn predict report/model.safetensors new.csv > ahead.csv   after the last row of new.csv
+  minirnn predict report/model.safetensors                       a forecast after the last rows that the model was given
+  minirnn predict report/model.safetensors new.csv > ahead.csv   a forecast after the last row of new.csv
   minirnn predict report/model.safetensors new.csv --levels 0.5,0.9 --out ahead.csv
-  minirnn predict report/model.safetensors new.csv --json
+  minirnn predict classes/model.safetensors new.txt              the class of each line
+  echo 'a lovely film' | minirnn predict classes/model.safetensors --json
+  minirnn predict classes/model.safetensors gestures.csv         the class of each sequence of numbers
+  minirnn predict tags/model.safetensors new.py > spans.tsv      the spans in a source
+  minirnn predict tags/model.safetensors words.conll             each line with its tag as one more column
+  minirnn predict text/model.safetensors starts.txt              the most probable rest of each line
+  minirnn predict pairs/model.safetensors new.txt --beam 4       the target of each line
   minirnn predict report/model.safetensors --backend readable    without JAX: starts sooner, equal to 1e-5
 
-The new rows need the columns of the training, under the same names; they may be few, but not fewer than the forecast
-reads. Of a model with columns that are known ahead, the file also holds these of the rows ahead.
+What INPUT holds, and what is printed, is what the model was trained for by
+
+  forecast    rows, CSV or parquet, with the columns of the training; they may be few, but not fewer than the forecast
+              reads. Of a model with columns that are known ahead, the file also holds these of the rows ahead. Without
+              INPUT the rows that the model holds. A CSV of the forecast.
+  classify    lines of text, each of them whole: no header, no other columns. A CSV: label,probability. Of a model of
+              numbers: rows with the columns of the training. A CSV: sequence,label,probability.
+  tag         Python source; lines of start, stop, type, text. Of a model of sentences: a word in each line, or the
+              columns of the training, and an empty line after each sentence. The same lines, each with its tag.
+  text        lines of text. The most probable rest of each; minirnn text --generate writes freely.
+  translate   lines of sources. Their targets.
+
+Each line of the standard input is answered before the next is read, or each sentence; source is read to its end. With
+--json there is a JSON object for each line, sequence, sentence or span, and one for a whole forecast.
 """
 
 
@@ -33,9 +51,10 @@ def add_parser(subparsers) -> None:
     """Adds the command's options."""
     parser = subparsers.add_parser(
         "predict",
-        help="forecast with a saved model, from its last rows or from new ones",
-        description="Loads a model that minirnn forecast --out or Forecaster.save has written, and prints its forecast "
-        "as CSV.",
+        help="answer with a saved model: forecasts, classes, tags, texts, translations",
+        description="Loads a model that minirnn forecast, classify, tag, text or translate has written with --out, or "
+        "its save method, and prints its answers to INPUT.",
+        usage="minirnn predict MODEL [INPUT] [options]",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -43,29 +62,27 @@ def add_parser(subparsers) -> None:
     parser.add_argument(
         "data",
         nargs="?",
-        metavar="FILE",
-        help="rows to start from: CSV (also .csv.gz) or parquet (default: the model's)",
+        metavar="INPUT",
+        help="a file, also .gz (default: the standard input; for forecasts the rows that the model holds)",
     )
     parser.add_argument(
-        "--date-column", metavar="COLUMN", help="the times in FILE (default: as in the training, or found)"
+        "--backend",
+        choices=("fast", "readable"),
+        help="JAX or NumPy (default: for forecasts and files of numbers as in the training, line by line NumPy)",
     )
-    parser.add_argument(
+    parser.add_argument("--out", metavar="FILE", help="write there instead of printing")
+    parser.add_argument("--json", action="store_true", help="JSON instead of CSV or lines")
+    group = parser.add_argument_group("models of minirnn forecast")
+    group.add_argument(
+        "--date-column", metavar="COLUMN", help="the times in INPUT (default: as in the training, or found)"
+    )
+    group.add_argument(
         "--missing", type=names, action="extend", metavar="CODES", help="stand for no value, as in --missing=-9999,n/a"
     )
-    parser.add_argument(
-        "--levels",
-        type=levels,
-        metavar="X,Y",
-        help="of the intervals (default: 0.8,0.95; '' for none)",
-    )
-    parser.add_argument(
-        "--backend", choices=("fast", "readable"), help="JAX or NumPy (default: the one that trained the model)"
-    )
+    group.add_argument("--levels", type=levels, metavar="X,Y", help="of the intervals (default: 0.8,0.95; '' for none)")
     group = parser.add_argument_group("models of minirnn translate")
     group.add_argument("--beam", type=positive, metavar="N", help="hypotheses (default: as the model was trained)")
     group.add_argument("--attention", action="store_true", help="with --json: where the decoder looked")
-    parser.add_argument("--out", metavar="FILE", help="write the CSV (or JSON) there instead of printing it")
-    parser.add_argument("--json", action="store_true", help="JSON instead of CSV")
     parser.set_defaults(run=run)
 
 
@@ -91,7 +108,6 @@ def run(arguments: argparse.Namespace) -> int:
 def _forecast(arguments: argparse.Namespace, forecaster: Forecaster) -> int:
     """The forecast of a Forecaster, as CSV or JSON."""
     from minirnn.data.words import DataError
-    from minirnn.models import storage
     from minirnn.models.estimator import ParameterError
     from minirnn.models.forecasting.frames import check_levels
 
@@ -114,13 +130,7 @@ def _forecast(arguments: argparse.Namespace, forecaster: Forecaster) -> int:
     for line in () if table is None else table.notes:
         note(line)
     text = _json(forecaster, frame, chosen) if arguments.json else _csv(frame)
-    if out is None:
-        print(text, end="")
-        return 0
-    try:
-        storage.write_atomically(out, lambda temporary: temporary.write_text(text, encoding="utf-8", newline=""))
-    except OSError as error:
-        raise places.cannot_write(out, error) from None
+    places.put([text], out)
     return 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 SINGLE = ("MAE", "RMSE", "MAPE", "sMAPE", "MASE")
 SEVERAL = ("MASE", "RMSSE", "MAPE", "sMAPE")  # errors of different units have no mean
 FEW_SERIES, FEW_STEPS, FEW_NOTES = 3, 8, 20
+LONGEST = 24  # letters of a class or model in a table of scores
 
 
 def heading(source: str, table: Table) -> list[str]:
@@ -138,6 +139,47 @@ def aligned(table: pd.DataFrame, together: bool = False) -> list[str]:
         padded = "".join(f"  {cell:>{max(width, 8)}}" for cell, width in zip(cells, widths[1:]))
         lines.append(f"  {first:<{widths[0]}}{padded}")
     return lines
+
+
+def scores(table: pd.DataFrame) -> list[str]:
+    """A frame of scores as text: counts as they are, scores with three digits, or more where all of a column are small.
+
+    There is "-" where there is no number.
+    """
+    from minirnn.models.wording import digits_for, in_digits
+
+    columns = [["", *(_short(name) for name in table.index)]]
+    for name, values in table.items():
+        whole = values.dtype.kind in "iu"
+        digits = 0 if whole else max(3, digits_for(max((v for v in values if 0 < v < math.inf), default=1), 3))
+        cells = ["-" if value != value else in_digits(value, digits) for value in values]
+        columns.append([_short(name), *cells])
+    widths = [max(map(len, column)) for column in columns]
+    return [
+        f"  {first:<{widths[0]}}" + "".join(f"  {cell:>{max(width, 5)}}" for cell, width in zip(cells, widths[1:]))
+        for first, *cells in zip(*columns)
+    ]
+
+
+def _short(name: object) -> str:
+    """A name that fits into a table."""
+    text = " ".join(str(name).split())
+    return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
+
+
+def padding(shares: tuple[float, float] | None) -> list[str]:
+    """What buckets save, if sequences are of unequal length."""
+    if shares is None:
+        return []
+    buckets, mixed = (100 * share for share in shares)
+    return [f"padding     {buckets:.1f} % of the real steps, instead of {mixed:.1f} % in mixed batches"]
+
+
+def epochs(about: Mapping[str, Any]) -> str:
+    """How long a model was trained, of its description in an evaluation."""
+    from minirnn.data.words import count
+
+    return f"{count(about['epochs'], 'epoch')}, the best {about['best_epochs'][0]}"
 
 
 def forecast(

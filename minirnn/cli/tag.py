@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minirnn.cli import UsageError, options, positive, printing, training
-from minirnn.cli.options import TRAINING, Groups, Option, stating
+from minirnn.cli.options import TRAINING, Groups, Option, stating, yes_or_no
 from minirnn.cli.tagging import predict
 from minirnn.cli.training import Inputs, Trained
 
@@ -35,20 +36,13 @@ tabs or blanks between them, and an empty line after each sentence. Test texts a
 """
 
 
-def yes_or_no(text: str) -> bool:
-    """For argparse."""
-    if text not in ("yes", "no"):
-        raise argparse.ArgumentTypeError(f"expected yes or no, got {text!r}")
-    return text == "yes"
-
-
 GROUPS: Groups = {
     "network": (
         Option("cell", ("lstm", "gru", "rnn"), "kind of recurrent layer (default: lstm)"),
         Option("hidden_size", positive, "units of a layer and direction (default: 96)", "H"),
         Option("num_layers", positive, "recurrent layers (default: 1)", "L", "--layers"),
-        Option("bidirectional", yes_or_no, "read in both directions, yes or no (default: yes)", "YES"),
-        Option("embedding_size", positive, "of a character or word (default: 32 or 64)", "E"),
+        Option("bidirectional", yes_or_no, "read in both directions (default: yes)", "yes|no"),
+        Option("embedding_size", positive, "of the vectors of characters or words (default: 32 or 64)", "E"),
         Option("letter_size", positive, "units of the network that reads a word's letters (default: 25)", "H"),
         Option("window", positive, "characters or words of a window that count (default: 400)", "N"),
         Option("context", int, "characters or words around them that are only read (default: 200)", "N"),
@@ -148,11 +142,16 @@ def _read(arguments: argparse.Namespace) -> Inputs:
     else:
         data = _file(arguments, path, kind, arguments.limit)
     notes = data.notes
+    about = f"{data.title} (no file was given)" if path is None else data.title
     if arguments.test is not None:
+        if arguments.kind is None and _kind(arguments, arguments.test) != kind and os.path.exists(arguments.test):
+            raise UsageError(
+                f"--test {arguments.test}: looks like another kind of data than {about}; give both as Python source or "
+                "both as CoNLL, or name the kind with --kind"
+            )
         test = _file(arguments, arguments.test, kind, None)
         notes = (*notes, *test.notes)
         data = data.with_test(test)
-    about = f"{data.title} (no file was given)" if path is None else data.title
     return Inputs(data, about, notes)
 
 
@@ -173,49 +172,37 @@ def _report(trained: Trained) -> list[str]:
     from minirnn.models.tagging import judging
 
     model, evaluation = trained.model, trained.evaluation
-    lines = [f"{'data':<11} {trained.inputs.source}"]
-    for part, about in evaluation.splits.items():
-        lines.append(f"{part:<11} " + ", ".join(f"{number:,} {what}" for what, number in about.items()))
-    lines.append(f"{'network':<11} {_network(evaluation.model, evaluation.network)}")
-    if evaluation.padding is not None:
-        buckets, mixed = evaluation.padding
-        lines.append(
-            f"{'padding':<11} {100 * buckets:.1f} % of the real steps, instead of {100 * mixed:.1f} % in mixed batches"
-        )
     return [
-        *lines,
+        f"data        {trained.inputs.source}",
+        *(f"{part:<11} {_part(about)}" for part, about in evaluation.splits.items()),
+        f"network     {_network(evaluation.model, evaluation.network)}",
+        *printing.padding(evaluation.padding),
         *printing.notes(trained.notes),
         "",
-        *_table(evaluation.scores, evaluation.ranked_by),
+        "scores on the test part: F1 of all spans together decides",
+        *printing.scores(evaluation.scores),
         "",
         evaluation.sentence,
         "",
-        f"{evaluation.network}, by type:",
-        *_table(evaluation.tables[judging.BY_TYPE]),
-        *([] if model.unit_ == "characters" else ["", *_table(evaluation.tables[judging.BY_TAG])]),
+        "scores of the network by type of span",
+        *printing.scores(evaluation.tables[judging.BY_TYPE]),
+        *([] if model.unit_ == "characters" else ["", *_by_tag(evaluation.tables[judging.BY_TAG])]),
     ]
+
+
+def _by_tag(table: pd.DataFrame) -> list[str]:
+    return ["scores of the network by tag", *printing.scores(table)]
+
+
+def _part(about: dict[str, int]) -> str:
+    """How much a part holds."""
+    from minirnn.data.words import count
+
+    return ", ".join(count(number, things[:-1]) for things, number in about.items())
 
 
 def _network(about: dict[str, Any], name: str) -> str:
-    return (
-        f"{name}, {about['hidden_size']} units, {about['weights']:,} weights; {about['epochs']} epochs, the best "
-        f"{about['best_epochs'][0]}"
-    )
-
-
-def _table(frame: pd.DataFrame, ranked_by: str = "") -> list[str]:
-    """A frame in aligned columns: shares with four digits, counts as they are."""
-    heads = [f"{column}*" if column == ranked_by else str(column) for column in frame]
-    rows = [
-        [f"{int(value):,}" if column == "support" else f"{value:.4f}" for column, value in zip(frame, row)]
-        for row in frame.itertuples(index=False, name=None)
-    ]
-    left = max(len(str(name)) for name in frame.index)
-    widths = [max(len(head), *(len(row[k]) for row in rows)) for k, head in enumerate(heads)]
-    lines = [" " * left + "".join(f"  {head:>{width}}" for head, width in zip(heads, widths))]
-    for name, row in zip(frame.index, rows):
-        lines.append(f"{name!s:<{left}}" + "".join(f"  {cell:>{width}}" for cell, width in zip(row, widths)))
-    return [*lines, f"* decides: {ranked_by} of all spans together (micro)"] if ranked_by else lines
+    return f"{name}, {about['hidden_size']} units, {about['weights']:,} weights; {printing.epochs(about)}"
 
 
 def _page(trained: Trained) -> str:
@@ -233,7 +220,7 @@ def _page(trained: Trained) -> str:
             f"{frame[evaluation.ranked_by].iloc[1]:.3f}",
             "the same F1 of the simple model",
         ),
-        ("right tags", f"{100 * frame['accuracy'].iloc[0]:.1f} %", f"of the {model.unit_} of the test part"),
+        ("Right tags", f"{100 * frame['accuracy'].iloc[0]:.1f} %", f"of the {model.unit_} of the test part"),
     ]
     chapters = [
         ("models", "Beside a simple model", models_table(frame, own=evaluation.network)),
@@ -245,9 +232,7 @@ def _page(trained: Trained) -> str:
         ),
         ("example", "What it found", _example(trained)),
     ]
-    sizes = [
-        (part, ", ".join(f"{n:,} {what}" for what, n in about.items())) for part, about in evaluation.splits.items()
-    ]
+    sizes = [(part.capitalize(), _part(about)) for part, about in evaluation.splits.items()]
     return report_html(
         f"Spans in {trained.inputs.source}",
         evaluation.sentence,
@@ -257,7 +242,7 @@ def _page(trained: Trained) -> str:
         model=evaluation.model,
         history=model.history_,
         unit=f"nats per {model.unit_[:-1]}",
-        data=[("source", trained.inputs.source), *sizes],
+        data=[("Source", trained.inputs.source), *sizes],
         notes=trained.notes,
         command=trained.command,
     )

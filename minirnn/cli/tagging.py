@@ -8,10 +8,8 @@ the ones before it: it is read to its end, and there is a line for each span.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import re
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -31,7 +29,6 @@ class Block(NamedTuple):
 def predict(arguments: argparse.Namespace, model: Any) -> int:
     """Tags INPUT, or the standard input; returns the exit status."""
     from minirnn.data.lines import read_lines
-    from minirnn.models import storage
 
     endings = (".jsonl", ".json") if arguments.json else (".tsv", ".txt", ".conll")
     source = arguments.data
@@ -45,27 +42,8 @@ def predict(arguments: argparse.Namespace, model: Any) -> int:
             model.set_params(backend="readable")
         title = "standard input" if piped else str(source)
         answers = _sentences(lines, model, arguments.json, 1 if piped else _TOGETHER, title)
-    if out is None:
-        for answer in answers:
-            sys.stdout.write(answer)
-            sys.stdout.flush()
-        return 0
-    with _writing(out):
-        storage.write_atomically(out, lambda temporary: _write(temporary, answers))
+    places.put(answers, out)
     return 0
-
-
-@contextlib.contextmanager
-def _writing(out: Any) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise places.cannot_write(out, error) from None
-
-
-def _write(path: Any, answers: Iterator[str]) -> None:
-    with open(path, "w", encoding="utf-8", newline="") as file:
-        file.writelines(answers)
 
 
 def _spans(lines: Iterator[tuple[int, str]], model: Any, as_json: bool) -> Iterator[str]:

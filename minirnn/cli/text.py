@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minirnn.cli import UsageError, loading, note, options, places, positive, text_report, training
+from minirnn.cli.options import TRAINING, Groups, Option, stating
 
 if TYPE_CHECKING:
     from minirnn.data.texts import Document
@@ -31,30 +32,37 @@ WRITING = ("prompt", "length", "temperature", "top_k")
 ENDINGS = {False: (".txt",), True: (".jsonl", ".json")}
 
 
-def _groups() -> options.Groups:
-    from minirnn.models.language_model import UNITS, LanguageModel
-
-    defaults = LanguageModel().get_params() | {"max_epochs": "what makes 8 million symbols, 8 to 100"}
-    network = (
-        options.Option("unit", UNITS, "what is predicted (default: {unit})"),
-        options.Option("cell", ("lstm", "gru", "rnn"), "of the recurrent layers (default: {cell})"),
-        options.Option("hidden_size", positive, "units of each layer (default: {hidden_size})", "H"),
-        options.Option("num_layers", positive, "recurrent layers (default: {num_layers})", "L", "--layers"),
-        options.Option("embedding_size", positive, "numbers a symbol is read as (default: {embedding_size})", "E"),
-        options.Option("dropout", float, "share of outputs that are dropped (default: {dropout:g})", "P"),
-        options.Option("window", positive, "symbols that a gradient goes back (default: {window})", "W"),
-        options.Option("min_count", positive, "rarer symbols are taken for one (default: {min_count})", "N"),
-        options.Option("vocabulary_size", positive, "symbols at most (default: {vocabulary_size:,})", "V"),
-    )
-    held_out = (
-        options.Option("validation_fraction", float, "of the text (default: {validation_fraction:g})", "P"),
-        options.Option("test_fraction", float, "of the text (default: {test_fraction:g})", "P"),
-        options.Option("warm_up", float, "share of updates in which the rate rises (default: {warm_up:g})", "P"),
-    )
-    return {
-        "network": options.stating(network, defaults, "streams"),
-        "training": options.stating((*options.TRAINING, *held_out), defaults, "streams"),
-    }
+GROUPS: Groups = {
+    "network": (
+        Option("unit", ("characters", "bytes", "words"), "what is predicted (default: characters)"),
+        Option("cell", ("lstm", "gru", "rnn"), "kind of recurrent layer (default: lstm)"),
+        Option("hidden_size", positive, "units of a layer (default: 256)", "H"),
+        Option("num_layers", positive, "recurrent layers (default: 1)", "L", "--layers"),
+        Option("embedding_size", positive, "of the vectors of symbols (default: 64)", "E"),
+        Option("dropout", float, "rate, of outputs (default: 0.1)", "X"),
+        Option("window", positive, "symbols that a gradient goes back (default: 64)", "N"),
+        Option("min_count", positive, "rarer symbols are taken for one (default: 5)", "N"),
+        Option("vocabulary_size", positive, "different symbols at most (default: 20000)", "N"),
+        Option("validation_fraction", float, "of the text, for early stopping (default: 0.05)", "X"),
+        Option("test_fraction", float, "of the text, for the verdict alone (default: 0.1)", "X"),
+    ),
+    "training": (
+        *stating(
+            TRAINING,
+            {
+                "learning_rate": 4e-3,
+                "weight_decay": 0.0,
+                "batch_size": 32,
+                "max_epochs": "what makes 8 million symbols, 8 to 100",
+                "patience": 3,
+                "max_norm": 1.0,
+                "backend": "fast",
+            },
+            rows="streams",
+        ),
+        Option("warm_up", float, "share of updates in which the rate rises (default: 0.03)", "X"),
+    ),
+}
 
 
 def add_parser(subparsers) -> None:
@@ -80,7 +88,7 @@ def _command() -> training.Command:
         description="Trains a recurrent network on texts to predict each symbol from all before it, and judges it on "
         "texts that it has not seen, beside n-gram models.",
         examples=EXAMPLES,
-        groups=_groups(),
+        groups=GROUPS,
         add_inputs=_add_inputs,
         make=_make,
         read=_read,
@@ -108,7 +116,7 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
 def _make(arguments: argparse.Namespace) -> LanguageModel:
     from minirnn.models.language_model import LanguageModel
 
-    model = LanguageModel(**options.given(arguments, _groups()))
+    model = LanguageModel(**options.given(arguments, GROUPS))
     model._check()
     return model
 
@@ -184,21 +192,12 @@ def _generate(arguments: argparse.Namespace, command: training.Command) -> int:
 def predict(arguments: argparse.Namespace, model: LanguageModel) -> int:
     """``minirnn predict`` for a model of this command: the rest of each line; returns its exit status."""
     from minirnn.data.lines import read_lines
-    from minirnn.models.storage import write_atomically
 
     out = places.file(arguments.out, arguments.model, arguments.data, endings=ENDINGS[arguments.json])
     if arguments.backend is None:
         model.set_params(backend="readable")  # nothing to be compiled for a line
     answers = (_answer(model, line, arguments.json) for _, line in read_lines(arguments.data))
-    if out is None:
-        for answer in answers:
-            print(answer, flush=True)
-        return 0
-    text = "".join(f"{answer}\n" for answer in answers)
-    try:
-        write_atomically(out, lambda temporary: temporary.write_text(text, encoding="utf-8", newline=""))
-    except OSError as error:
-        raise places.cannot_write(out, error) from None
+    places.put((f"{answer}\n" for answer in answers), out)
     return 0
 
 

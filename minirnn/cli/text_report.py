@@ -20,9 +20,10 @@ def report(trained: Trained) -> list[str]:
     from minirnn.cli import printing
 
     evaluation = trained.evaluation
-    lines = [f"text        {trained.inputs.source}", *(f"{name:<11} {held}" for name, held in _parts(trained))]
+    lines = [f"data        {trained.inputs.source}", *(f"{name:<11} {held}" for name, held in _parts(trained))]
     lines.append(f"network     {_network(trained)}")
-    lines += [*printing.notes(trained.notes), "", *_aligned(evaluation.scores), "", evaluation.sentence]
+    lines += [*printing.notes(trained.notes), "", "scores on the test part", *printing.scores(evaluation.scores)]
+    lines += ["", evaluation.sentence]
     explanation = _explanation(trained.model)
     if explanation is not None:
         lines += ["", *units(explanation)]
@@ -59,13 +60,11 @@ def _parts(trained: Trained) -> list[tuple[str, str]]:
 
 
 def _network(trained: Trained) -> str:
-    from minirnn.data.words import count
+    from minirnn.cli import printing
 
     about = trained.evaluation.model
-    return (
-        f"{trained.evaluation.network}, {about['weights']:,} weights, {about['symbols']:,} symbols; "
-        f"{count(about['epochs'], 'epoch')}, the best was epoch {about['best_epochs'][0]}"
-    )
+    size = f"{about['weights']:,} weights, {about['symbols']:,} symbols"
+    return f"{trained.evaluation.network}, {size}; {printing.epochs(about)}"
 
 
 @functools.lru_cache(maxsize=1)
@@ -124,11 +123,11 @@ def page(trained: Trained) -> str:
             ("sample", "What it writes", paragraph(told) + sample),
             ("units", "What single units follow", "" if explanation is None else _units(explanation)),
         ],
-        about=trained.inputs.source,
+        about=_network(trained),
         model=evaluation.model,
         history=model.history_,
         unit=f"nats for each of the {model.unit}",
-        data=_parts(trained),
+        data=[("Source", trained.inputs.source), *((name.capitalize(), held) for name, held in _parts(trained))],
         notes=trained.notes,
         command=trained.command,
     )

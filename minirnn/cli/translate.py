@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from minirnn.cli import UsageError, options, places, positive, printing, training
-from minirnn.cli.options import TRAINING, Groups, Option, stating
+from minirnn.cli.options import TRAINING, Groups, Option, stating, yes_or_no
 from minirnn.cli.training import Command, Inputs, Trained
 
 if TYPE_CHECKING:
@@ -30,13 +30,6 @@ in another, in whatever form.
 """
 
 
-def yes_or_no(text: str) -> bool:
-    """For argparse."""
-    if text not in ("yes", "no"):
-        raise argparse.ArgumentTypeError(f"expected yes or no, got {text!r}")
-    return text == "yes"
-
-
 GROUPS: Groups = {
     "reading and writing": (
         Option(
@@ -55,7 +48,7 @@ GROUPS: Groups = {
         Option("cell", ("lstm", "gru", "rnn"), "kind of recurrent layer (default: gru)"),
         Option("hidden_size", positive, "units of a layer and direction (default: 64)", "H"),
         Option("num_layers", positive, "of the encoder, and of the decoder (default: 1)", "L", "--layers"),
-        Option("embedding_size", positive, "numbers that stand for a symbol (default: 32)", "E"),
+        Option("embedding_size", positive, "of the vectors of symbols (default: 32)", "E"),
         Option("bidirectional", yes_or_no, "read sources in both directions (default: yes)", "yes|no"),
         Option("attention", ("bilinear", "additive", "dot", "none"), "how the decoder looks back (default: bilinear)"),
         Option("dropout", float, "rate, of embeddings and between layers (default: 0)", "X"),
@@ -145,37 +138,26 @@ def _report(trained: Trained) -> list[str]:
     from minirnn.data.words import count
 
     evaluation = trained.evaluation
-    parts = ", ".join(f"{name} {about['pairs']:,}" for name, about in evaluation.splits.items())
-    lines = [
-        f"data        {trained.inputs.source}: {count(len(trained.inputs.data), 'pair')}",
-        f"parts       {parts}",
-        f"network     {_network(evaluation.model, evaluation.network)}",
-    ]
-    if evaluation.padding is not None:
-        buckets, mixed = evaluation.padding
-        lines.append(
-            f"padding     {100 * buckets:.1f} % of the real steps, instead of {100 * mixed:.1f} % in mixed batches"
-        )
     return [
-        *lines,
+        f"data        {trained.inputs.source}",
+        *(f"{name:<11} {count(about['pairs'], 'pair')}" for name, about in evaluation.splits.items()),
+        f"network     {_network(evaluation.model, evaluation.network)}",
+        *printing.padding(evaluation.padding),
         *printing.notes(trained.notes),
         "",
-        f"scores on {count(evaluation.splits['test']['pairs'], 'unseen pair')}",
-        *printing.aligned(evaluation.scores),
+        "scores on the test part",
+        *printing.scores(evaluation.scores),
+        "",
+        evaluation.sentence,
         "",
         "examples, mistakes first",
         *_examples(trained),
-        "",
-        evaluation.sentence,
     ]
 
 
 def _network(about: dict[str, Any], name: str) -> str:
     looks = "no attention" if about["attention"] == "none" else f"{about['attention']} attention"
-    return (
-        f"{name}, {about['hidden_size']} units, {looks}, {about['weights']:,} weights; {about['epochs']} epochs, the "
-        f"best {about['best_epochs'][0]}"
-    )
+    return f"{name}, {about['hidden_size']} units, {looks}, {about['weights']:,} weights; {printing.epochs(about)}"
 
 
 def _examples(trained: Trained, most: int = 5, width: int = 36) -> list[str]:
@@ -193,6 +175,7 @@ def _examples(trained: Trained, most: int = 5, width: int = 36) -> list[str]:
 
 
 def _page(trained: Trained) -> str:
+    from minirnn.data.words import count
     from minirnn.inspect.report.matrices import attention_map
     from minirnn.inspect.report.scores import models_table
     from minirnn.inspect.report.sequences import report_html
@@ -200,14 +183,15 @@ def _page(trained: Trained) -> str:
 
     model, evaluation = trained.model, trained.evaluation
     scores = evaluation.scores
-    tiles = [(str(name), _shown(str(name), scores[name].iloc[0]), "on unseen pairs") for name in scores]
+    titles = {f"{name[:1].upper()}{name[1:]}": name for name in map(str, scores.columns)}
+    tiles = [(title, _shown(name, scores[name].iloc[0]), "on unseen pairs") for title, name in titles.items()]
     maps = [attention_map(each.weights, each.source, each.target) for each in _maps(trained)]
     chapters = [
         ("models", "Beside simpler answers", models_table(scores, own=evaluation.network, less=judging.LESS)),
         ("examples", "What it wrote", _written(evaluation.tables[judging.EXAMPLES])),
         ("attention", "Where it looked", "\n".join(maps)),
     ]
-    sizes = [(part, f"{about['pairs']:,} pairs") for part, about in evaluation.splits.items()]
+    sizes = [(part.capitalize(), count(about["pairs"], "pair")) for part, about in evaluation.splits.items()]
     return report_html(
         f"Translation: {trained.inputs.source}",
         evaluation.sentence,
@@ -217,7 +201,7 @@ def _page(trained: Trained) -> str:
         model=evaluation.model,
         history=model.history_,
         unit="nats per target symbol",
-        data=[("source", trained.inputs.source), *sizes],
+        data=[("Source", trained.inputs.source), *sizes],
         notes=trained.notes,
         command=trained.command,
     )
@@ -287,8 +271,6 @@ COMMAND = Command(
 
 def predict(arguments: argparse.Namespace, model: Seq2Seq) -> int:
     """``minirnn predict`` for a model of this command: a target for each line; returns its exit status."""
-    from minirnn.models.storage import write_atomically
-
     out = places.file(
         arguments.out, arguments.model, arguments.data, endings=(".json", ".jsonl") if arguments.json else (".txt",)
     )
@@ -299,15 +281,7 @@ def predict(arguments: argparse.Namespace, model: Seq2Seq) -> int:
     if arguments.backend is None:
         model.set_params(backend="readable")  # line by line there is nothing that compiling would pay for
     answers = _answers(arguments, model)
-    if out is None:
-        for answer in answers:
-            print(answer, flush=True)
-        return 0
-    text = "".join(f"{answer}\n" for answer in answers)
-    try:
-        write_atomically(out, lambda temporary: temporary.write_text(text, encoding="utf-8", newline=""))
-    except OSError as error:
-        raise places.cannot_write(out, error) from None
+    places.put((f"{answer}\n" for answer in answers), out)
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from minirnn.cli import printing
 from minirnn.cli.classifying import printed
 from minirnn.cli.training import Trained
 from minirnn.inspect.report.markup import paragraph, text
@@ -40,7 +41,7 @@ def page(trained: Trained) -> str:
     ]
     held = [("Source", trained.inputs.source), ("Classes", ", ".join(counts.index))]
     held += [(name.capitalize(), printed.part_in_words(part)) for name, part in evaluation.splits.items()]
-    saved = printed.padding(evaluation.padding)
+    saved = printing.padding(evaluation.padding)
     held += [("Padding", line.removeprefix("padding").strip()) for line in saved]
     return report_html(
         f"Classes of {trained.inputs.data.title}",

@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from minirnn.cli import UsageError, note, places
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from minirnn.models.classifier import Classifier
 
 
@@ -35,17 +35,7 @@ def run(arguments: argparse.Namespace, model: Classifier) -> int:
         answers = _texts(arguments, model)
     else:
         answers = _numbers(arguments, model)
-    if out is None:
-        for answer in answers:
-            print(answer, flush=True)
-        return 0
-    from minirnn.models.storage import write_atomically
-
-    text = "".join(f"{answer}\n" for answer in answers)
-    try:
-        write_atomically(out, lambda temporary: temporary.write_text(text, encoding="utf-8", newline=""))
-    except OSError as error:
-        raise places.cannot_write(out, error) from None
+    places.put((f"{answer}\n" for answer in answers), out)
     return 0
 
 
@@ -55,6 +45,8 @@ def _texts(arguments: argparse.Namespace, model: Classifier) -> Iterator[str]:
 
     if arguments.backend is None:
         model.set_params(backend="readable")
+    if str(arguments.data).endswith((".csv", ".tsv", ".csv.gz", ".tsv.gz")):
+        note(f"{arguments.data}: every line is read as a text, its commas and the first line too; give the texts alone")
     if not arguments.json:
         yield "label,probability"
     for _, line in read_lines(arguments.data):

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from minirnn.inspect.report.markup import name, number, numbers, paragraph, strongest, table, text
+from minirnn.inspect.report.markup import name, number, paragraph, strongest, table, text
+from minirnn.models.wording import digits_for
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,6 +33,15 @@ def score_table(frame: pd.DataFrame, *, first: str, label: str) -> str:
     return table([text(first), *heads], rows, label=label, marked=averages)
 
 
+def _cells(frame: pd.DataFrame) -> list[list[str]]:
+    """Three digits in each column, or more where all of its numbers are small: as on the terminal."""
+    columns = []
+    for _, values in frame.items():
+        largest = max((value for value in values if np.isfinite(value)), default=1.0)
+        columns.append([number(float(value), max(3, digits_for(largest, 3))) for value in values])
+    return [list(row) for row in zip(*columns)]
+
+
 def models_table(frame: pd.DataFrame, *, own: str, less: Collection[str] = (), label: str = "Models compared") -> str:
     """The model beside its baselines, the best of each column in bold.
 
@@ -42,7 +52,7 @@ def models_table(frame: pd.DataFrame, *, own: str, less: Collection[str] = (), l
       label: what the table holds, in words.
     """
     sign = np.where([column in less for column in frame], 1.0, -1.0)
-    cells = strongest(numbers([frame[column] for column in frame], 3), sign * frame.to_numpy(float))
+    cells = strongest(_cells(frame), sign * frame.to_numpy(float))
     rows = [[name(key, 60), *row] for key, row in zip(frame.index, cells)]
     heads = [f"{name(column, 40)} {'↓' if column in less else '↑'}" for column in frame]
     words = "↑ more is better, ↓ less is better; the best of each column is bold."

@@ -8,6 +8,7 @@ import numpy as np
 
 from minirnn.data.spans import LabelSet, Span
 from minirnn.data.tagged import TaggedSequences
+from minirnn.data.words import count
 from minirnn.models.scores import spans as scores
 from minirnn.models.sequences.evaluation import Evaluation
 from minirnn.models.simple.tags import NgramTagger
@@ -102,7 +103,7 @@ def _symbols(model: Tagger) -> Any:
 def _sentence(frame: Any, test: TaggedSequences, spans: int) -> str:
     network, simple = frame[F1].iloc[0], frame[F1].iloc[1]
     name, other = frame.index
-    where = f"on {len(test):,} {_pieces(test)} that no training has seen, with {spans:,} spans"
+    where = f"on {count(len(test), _pieces(test)[:-1])} that no training has seen, with {count(spans, 'span')}"
     if network > simple:
         return f"The {name} finds spans with an F1 of {network:.3f}, the {other} with {simple:.3f}, {where}."
     return (
