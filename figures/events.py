@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from minirnn import Classifier
-from minirnn.data.events import event_task
+from minirnn.data.sequences.events import event_task
 
 DISTANCE, SEEDS = 100, 3
 CELLS = {

@@ -12,9 +12,9 @@ from commands import run
 import minirnn
 from minirnn import Classifier
 from minirnn.data import DataError
-from minirnn.data.events import event_task
-from minirnn.data.labelled import Labelled, read_texts
-from minirnn.data.ragged import ragged
+from minirnn.data.sequences.events import event_task
+from minirnn.data.sequences.labelled import Labelled, read_texts
+from minirnn.data.sequences.ragged import ragged
 from minirnn.models import fitting, storage
 from minirnn.models.classifying import judging, network
 from minirnn.models.classifying.parts import Part
@@ -545,7 +545,7 @@ def test_the_row_after_the_last_is_answered(trained, monkeypatch):
     ended = run("predict", model, folder / "weather.csv", "--json")
     answer = json.loads(ended.out)
     assert answer["sequence"] == f"after {weather.index[-1].date()}"
-    from minirnn.data.class_windows import windows
+    from minirnn.data.sequences.class_windows import windows
 
     known = windows(minirnn.data.load("seattle_weather").iloc[:301], "weather", 7)
     classes = minirnn.load(model)

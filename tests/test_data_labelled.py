@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minirnn.data import DataError, load
-from minirnn.data.class_windows import read_windows, windows
-from minirnn.data.events import event_task
-from minirnn.data.labelled import Labelled, read_texts, split
-from minirnn.data.lines import read_lines
-from minirnn.data.long_form import read_sequences
-from minirnn.data.parting import by_chance, by_time, joined
+from minirnn.data.sequences.class_windows import read_windows, windows
+from minirnn.data.sequences.events import event_task
+from minirnn.data.sequences.labelled import Labelled, read_texts, split
+from minirnn.data.sequences.lines import read_lines
+from minirnn.data.sequences.long_form import read_sequences
+from minirnn.data.sequences.parting import by_chance, by_time, joined
 
 SETTINGS = settings(derandomize=True, database=None, deadline=None, max_examples=60)
 

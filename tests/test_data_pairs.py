@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minirnn.data import DataError
-from minirnn.data.date_pairs import FORMATS, dates
-from minirnn.data.pairs import Pairs, numeric, read_pairs, split, to_numbers
+from minirnn.data.sequences.date_pairs import FORMATS, dates
+from minirnn.data.sequences.pairs import Pairs, numeric, read_pairs, split, to_numbers
 
 SETTINGS = settings(derandomize=True, database=None, deadline=None, max_examples=60)
 
@@ -278,7 +278,7 @@ def test_dates_are_all_different_and_the_same_for_the_same_seed_only():
 
 
 def test_more_dates_than_there_are(monkeypatch):
-    monkeypatch.setattr("minirnn.data.date_pairs.YEARS", (2000, 2000))
+    monkeypatch.setattr("minirnn.data.sequences.date_pairs.YEARS", (2000, 2000))
     texts = {form(date(2000, 1, 1) + timedelta(days=k)) for k in range(366) for form in FORMATS}
     with pytest.raises(DataError, match=f"n is 10,000: there are only {len(texts):,} different texts of dates"):
         dates(10_000)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minirnn.data.conll import parse_conll, read_conll
-from minirnn.data.spans import LabelSet, Span, decode, from_iob2, to_iob2
+from minirnn.data.sequences.conll import parse_conll, read_conll
+from minirnn.data.sequences.spans import LabelSet, Span, decode, from_iob2, to_iob2
 from minirnn.data.words import DataError
 
 TYPES = ("LOC", "PER", "X-Y")

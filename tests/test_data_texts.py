@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minirnn.data import python_source
-from minirnn.data.python_source import library, spans
-from minirnn.data.texts import Document, read_texts, split
+from minirnn.data.sequences import python_source
+from minirnn.data.sequences.python_source import library, spans
+from minirnn.data.sequences.texts import Document, read_texts, split
 from minirnn.data.words import DataError
 
 

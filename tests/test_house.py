@@ -99,8 +99,7 @@ def test_every_room_is_on_the_plan():
         # what a saved model needs to forecast
         "import minirnn.data, minirnn.data.table, minirnn.data.scaling, minirnn.data.imputing, minirnn.data.outliers",
         "import minirnn.data.calendar, minirnn.data.season",
-        "import minirnn.data.labelled, minirnn.data.long_form, minirnn.data.events, minirnn.data.lines",
-        "import minirnn.data.pairs, minirnn.data.date_pairs",
+        "from minirnn.data.sequences import labelled, long_form, events, lines, pairs, date_pairs",
         "import minirnn.cli.text, minirnn.models.language_model",
         "import minirnn.cli.translate, minirnn.models.seq2seq",
         "import minirnn.cli.stream, minirnn.cli.lines, minirnn.models.forecaster, minirnn.models.forecasting.streaming",
@@ -156,6 +155,9 @@ def test_mirror_modules_have_the_same_names_in_the_same_order(name):
     for function in (
         set(public_functions(half["readable"])) - READABLE_ONLY - {"CELL", "CELLS", "update", "coefficients"}
     ):
+        if not callable(getattr(half["readable"], function)):
+            assert getattr(half["readable"], function) == getattr(half["fast"], function)
+            continue
         signatures = [list(inspect.signature(getattr(m, function)).parameters) for m in half.values()]
         # JAX's own gradient, for Hessians, and what its scan keeps and rounds have no counterpart in NumPy.
         only_fast = {"plain", "save", "products"}

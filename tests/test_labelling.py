@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minirnn.data.ragged import batches, bucketed, ragged
+from minirnn.data.sequences.ragged import batches, bucketed, ragged
 from minirnn.fast import labelling as fast
 from minirnn.fast import training as fast_training
 from minirnn.models.sequences import reading

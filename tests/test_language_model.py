@@ -14,8 +14,8 @@ from safetensors.numpy import load_file, save_file
 
 import minirnn
 from minirnn import LanguageModel, random
-from minirnn.data.texts import Document
-from minirnn.data.vocabulary import UNKNOWN, Vocabulary
+from minirnn.data.sequences.texts import Document
+from minirnn.data.sequences.vocabulary import UNKNOWN, Vocabulary
 from minirnn.data.words import DataError
 from minirnn.fast import language as fast
 from minirnn.models import storage

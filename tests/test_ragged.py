@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minirnn.data.ragged import batches, bucketed, ragged
+from minirnn.data.sequences.ragged import batches, bucketed, ragged
 
 lengths_of_data = st.lists(st.integers(0, 60), min_size=1, max_size=40).map(np.array)
 

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minirnn
-from minirnn.data import ragged
-from minirnn.data.date_pairs import FORMATS
-from minirnn.data.pairs import Pairs
+from minirnn.data.sequences import ragged
+from minirnn.data.sequences.date_pairs import FORMATS
+from minirnn.data.sequences.pairs import Pairs
 from minirnn.fast import translating as fast
 from minirnn.models.estimator import ParameterError
 from minirnn.models.scores.texts import exact_match

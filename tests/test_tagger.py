@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minirnn
-from minirnn.data import tagged
-from minirnn.data.spans import LabelSet, decode, from_iob2
+from minirnn.data.sequences import tagged
+from minirnn.data.sequences.spans import LabelSet, decode, from_iob2
 from minirnn.data.words import DataError
 from minirnn.models import storage
 from minirnn.models.estimator import ParameterError
@@ -121,7 +121,7 @@ def test_parts_hold_every_text_once():
 
 def test_a_single_text_is_cut_at_a_line_end_and_what_is_left_of_a_span_begins_anew():
     text = '"""one\ntwo\nthree\nfour\nfive\nsix\nseven"""\n' * 3
-    data = tagged.of_python([minirnn.data.texts.Document("a.py", text)])
+    data = tagged.of_python([minirnn.data.sequences.texts.Document("a.py", text)])
     found = parts.split(data, 0.2, 0.2, seed=0)
     assert "".join(part.sequences[0] for part in found) == text
     for part in found:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minirnn.data.vocabulary import PAD, SPECIAL, UNITS, UNKNOWN, Vocabulary, tokens
+from minirnn.data.sequences.vocabulary import PAD, SPECIAL, UNITS, UNKNOWN, Vocabulary, tokens
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))  # all but halves of characters
 

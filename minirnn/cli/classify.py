@@ -13,7 +13,7 @@ from minirnn.cli.rows import EMBEDDED, names
 from minirnn.cli.training import Command, Inputs, Trained
 
 if TYPE_CHECKING:
-    from minirnn.data.labelled import Labelled
+    from minirnn.data.sequences.labelled import Labelled
     from minirnn.models.classifier import Classifier
 
 EMBEDDED_LABEL, EMBEDDED_WINDOW = "weather", 7
@@ -135,22 +135,22 @@ def _read(arguments: argparse.Namespace) -> Inputs:
 
 def _found(arguments: argparse.Namespace) -> Labelled:
     if arguments.data is None:
-        from minirnn.data.class_windows import read_windows
         from minirnn.data.embedded import path_of
+        from minirnn.data.sequences.class_windows import read_windows
 
         return read_windows(path_of(EMBEDDED), EMBEDDED_LABEL, arguments.window or EMBEDDED_WINDOW)
     columns = arguments.columns or None
     if arguments.window is not None:
-        from minirnn.data.class_windows import read_windows
+        from minirnn.data.sequences.class_windows import read_windows
 
         return read_windows(
             arguments.data, arguments.label, arguments.window, columns, arguments.series, arguments.date_column
         )
     if arguments.series is not None:
-        from minirnn.data.long_form import read_sequences
+        from minirnn.data.sequences.long_form import read_sequences
 
         return read_sequences(arguments.data, arguments.series, arguments.label, columns, arguments.date_column)
-    from minirnn.data.labelled import read_texts
+    from minirnn.data.sequences.labelled import read_texts
 
     return read_texts(arguments.data, arguments.text, arguments.label)
 

@@ -15,7 +15,7 @@ from minirnn.cli.training import Inputs, Trained
 if TYPE_CHECKING:
     import pandas as pd
 
-    from minirnn.data.tagged import TaggedSequences
+    from minirnn.data.sequences.tagged import TaggedSequences
     from minirnn.models.tagger import Tagger
 
 __all__ = ["add_parser", "predict"]
@@ -125,7 +125,7 @@ def _kind(arguments: argparse.Namespace, path: str) -> str:
 
 
 def _read(arguments: argparse.Namespace) -> Inputs:
-    from minirnn.data import tagged
+    from minirnn.data.sequences import tagged
 
     path = arguments.data
     kind = "python" if path is None else _kind(arguments, path)
@@ -156,7 +156,7 @@ def _read(arguments: argparse.Namespace) -> Inputs:
 
 
 def _file(arguments: argparse.Namespace, path: str, kind: str, limit: int | None) -> TaggedSequences:
-    from minirnn.data import tagged
+    from minirnn.data.sequences import tagged
 
     if kind == "python":
         return tagged.read_python(path, limit, arguments.seed or 0)

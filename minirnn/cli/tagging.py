@@ -28,7 +28,7 @@ class Block(NamedTuple):
 
 def predict(arguments: argparse.Namespace, model: Any) -> int:
     """Tags INPUT, or the standard input; returns the exit status."""
-    from minirnn.data.lines import read_lines
+    from minirnn.data.sequences.lines import read_lines
 
     endings = (".jsonl", ".json") if arguments.json else (".tsv", ".txt", ".conll")
     source = arguments.data

@@ -12,7 +12,7 @@ from minirnn.cli import UsageError, loading, note, options, places, positive, te
 from minirnn.cli.options import TRAINING, Groups, Option, stating
 
 if TYPE_CHECKING:
-    from minirnn.data.texts import Document
+    from minirnn.data.sequences.texts import Document
     from minirnn.models.language_model import LanguageModel
 
 EXAMPLES = """examples:
@@ -122,7 +122,7 @@ def _make(arguments: argparse.Namespace) -> LanguageModel:
 
 
 def _read(arguments: argparse.Namespace) -> training.Inputs:
-    from minirnn.data import python_source, texts
+    from minirnn.data.sequences import python_source, texts
 
     if arguments.pattern is not None and not any(Path(name).is_dir() for name in arguments.data):
         raise UsageError(f"--pattern {arguments.pattern}: says which files of a folder are read, and none was given")
@@ -191,7 +191,7 @@ def _generate(arguments: argparse.Namespace, command: training.Command) -> int:
 
 def predict(arguments: argparse.Namespace, model: LanguageModel) -> int:
     """``minirnn predict`` for a model of this command: the rest of each line; returns its exit status."""
-    from minirnn.data.lines import read_lines
+    from minirnn.data.sequences.lines import read_lines
 
     out = places.file(arguments.out, arguments.model, arguments.data, endings=ENDINGS[arguments.json])
     if arguments.backend is None:
@@ -212,7 +212,7 @@ def _answer(model: LanguageModel, line: str, as_json: bool) -> str:
 
 def explain(arguments: argparse.Namespace, model: LanguageModel) -> int:
     """``minirnn explain`` for a model of this command: what its units follow; returns its exit status."""
-    from minirnn.data import python_source, texts
+    from minirnn.data.sequences import python_source, texts
     from minirnn.inspect.figures import save_figure
     from minirnn.models.storage import staged
 

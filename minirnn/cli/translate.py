@@ -108,13 +108,13 @@ def _read(arguments: argparse.Namespace) -> Inputs:
       DataError: the file cannot be used.
     """
     if arguments.data is None:
-        from minirnn.data.date_pairs import dates
+        from minirnn.data.sequences.date_pairs import dates
 
         if arguments.columns is not None:
             raise UsageError("--columns belongs to a file, and none was given")
         found = dates(arguments.pairs or PAIRS)
         return Inputs(found, "generated dates (no file was given)")
-    from minirnn.data.pairs import read_pairs
+    from minirnn.data.sequences.pairs import read_pairs
 
     if arguments.pairs is not None:
         raise UsageError("--pairs belongs to generated dates; all pairs of a file are taken")
@@ -287,7 +287,7 @@ def predict(arguments: argparse.Namespace, model: Seq2Seq) -> int:
 
 def _answers(arguments: argparse.Namespace, model: Seq2Seq) -> Iterator[str]:
     """The answer to each line as soon as it is there; an empty one to an empty one."""
-    from minirnn.data.lines import read_lines
+    from minirnn.data.sequences.lines import read_lines
     from minirnn.data.words import DataError
 
     name = arguments.data if arguments.data not in (None, "-") else "standard input"

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minirnn._version import __version__
-from minirnn.data import ragged
-from minirnn.data.labelled import Form, Labelled
+from minirnn.data.sequences import ragged
+from minirnn.data.sequences.labelled import Form, Labelled
 from minirnn.models import fitting, trees
 from minirnn.models.classifying import jobs, network, saving
 from minirnn.models.classifying.encoders import Encoder, Texts

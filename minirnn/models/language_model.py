@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from minirnn.data.vocabulary import Vocabulary
+from minirnn.data.sequences.vocabulary import Vocabulary
 from minirnn.data.words import DataError
 from minirnn.models import fitting, trees
 from minirnn.models.estimator import Estimator, ParameterError
@@ -162,7 +162,7 @@ class LanguageModel(Estimator):
         devices: int | None = None,
         optimizer: Any = None,
     ) -> Self:
-        """Trains on texts: one, or several, or documents of :func:`minirnn.data.texts.read_texts`.
+        """Trains on texts: one, or several, or documents of :func:`minirnn.data.sequences.texts.read_texts`.
 
         Args:
           data: texts; whole ones are held out for validation and test, or the end of each where there are few.

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from minirnn._version import __version__
-from minirnn.data import ragged
-from minirnn.data.pairs import Pairs
+from minirnn.data.sequences import ragged
+from minirnn.data.sequences.pairs import Pairs
 from minirnn.models import fitting, trees
 from minirnn.models.estimator import Estimator, ParameterError
 from minirnn.models.parameters import check_whole, plain
@@ -164,7 +164,7 @@ class Seq2Seq(Estimator):
         """Trains on one part of the pairs, stops by the next one, and leaves the last one for the test.
 
         Args:
-          data: Pairs of :mod:`minirnn.data.pairs`, or sources: texts.
+          data: Pairs of :mod:`minirnn.data.sequences.pairs`, or sources: texts.
           targets: a text for each source, unless ``data`` holds them.
           checkpoint: a file that the training is kept in after every epoch, or a
             :class:`minirnn.models.checkpoint.Checkpoint`, which says how often.

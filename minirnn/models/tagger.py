@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minirnn._version import __version__
-from minirnn.data import ragged
-from minirnn.data.spans import LabelSet, Span
-from minirnn.data.tagged import UNITS, TaggedSequences
+from minirnn.data.sequences import ragged
+from minirnn.data.sequences.spans import LabelSet, Span
+from minirnn.data.sequences.tagged import UNITS, TaggedSequences
 from minirnn.data.words import DataError
 from minirnn.models import fitting, trees
 from minirnn.models.estimator import Estimator, ParameterError
@@ -71,7 +71,7 @@ class Tagger(Estimator):
       labels_: the tags. inputs_: the vocabularies. parts_: training, validation and test part, not in a file.
       history_: of the training. notes_: what was decided. devices_: how many trained. padding_: see Evaluation.
 
-    >>> from minirnn.data import tagged
+    >>> from minirnn.data.sequences import tagged
     >>> tags = [["O", "O", "B-N", "I-N"], ["B-N", "O"], ["O", "B-N", "O"]]
     >>> data = tagged.of_tags(["ab12", "7b", "a5a"] * 20, tags * 20)
     >>> model = Tagger(hidden_size=8, max_epochs=20, learning_rate=0.05, batch_size=8, backend="readable").fit(data)
@@ -140,7 +140,8 @@ class Tagger(Estimator):
         """Trains on the training part, stops by the validation part, and leaves the test part alone.
 
         Args:
-          data: from :mod:`minirnn.data.tagged`: ``of_tags``, ``read_sentences``, ``read_python``, ``library``.
+          data: from :mod:`minirnn.data.sequences.tagged`: its ``of_tags``, ``read_sentences``, ``read_python`` or
+            ``library``.
           checkpoint: a file that the training is kept in after every epoch, or a
             :class:`minirnn.models.checkpoint.Checkpoint`, which says how often.
           resume: go on from that file, to the same result; where there is none the training starts anew.

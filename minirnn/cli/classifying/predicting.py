@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace, model: Classifier) -> int:
 
 def _texts(arguments: argparse.Namespace, model: Classifier) -> Iterator[str]:
     """An answer for each line, by NumPy unless JAX is asked for: it would compile for every length that comes."""
-    from minirnn.data.lines import read_lines
+    from minirnn.data.sequences.lines import read_lines
 
     if arguments.backend is None:
         model.set_params(backend="readable")
@@ -69,11 +69,11 @@ def _numbers(arguments: argparse.Namespace, model: Classifier) -> Iterator[str]:
         raise UsageError(f"a model of sequences of numbers reads a file: minirnn predict {arguments.model} FILE")
     with _file(arguments.data) as path:
         if form.kind == "windows":
-            from minirnn.data.class_windows import read_latest
+            from minirnn.data.sequences.class_windows import read_latest
 
             sequences, names, notes = read_latest(path, form, [str(name) for name in model.classes_])
         else:
-            from minirnn.data.long_form import read_sequences
+            from minirnn.data.sequences.long_form import read_sequences
 
             found = read_sequences(path, str(form.series), None, form.columns)
             sequences, names, notes = found.sequences or [], found.places, found.notes

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from minirnn.inspect.report.markup import name, number, paragraph, strongest, table, text
-from minirnn.models.wording import digits_for
+from minirnn.inspect.report.markup import digits_of, name, number, paragraph, strongest, table, text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,7 +37,7 @@ def _cells(frame: pd.DataFrame) -> list[list[str]]:
     columns = []
     for _, values in frame.items():
         largest = max((value for value in values if np.isfinite(value)), default=1.0)
-        columns.append([number(float(value), max(3, digits_for(largest, 3))) for value in values])
+        columns.append([number(float(value), max(3, digits_of([largest], 3))) for value in values])
     return [list(row) for row in zip(*columns)]
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from minirnn.data.ragged import Ragged, ragged
-from minirnn.data.vocabulary import Vocabulary
+from minirnn.data.sequences.ragged import Ragged, ragged
+from minirnn.data.sequences.vocabulary import Vocabulary
 from minirnn.data.words import DataError, listed
 from minirnn.models import storage
 

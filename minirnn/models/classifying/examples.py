@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minirnn.data.labelled import LARGEST, Labelled
+from minirnn.data.sequences.labelled import LARGEST, Labelled
 from minirnn.data.words import DataError, quoted
 
 

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minirnn.data.labelled import Labelled, split
-from minirnn.data.parting import Parts
-from minirnn.data.ragged import Buckets, Ragged, bucketed
-from minirnn.data.vocabulary import UNITS
+from minirnn.data.sequences.labelled import Labelled, split
+from minirnn.data.sequences.parting import Parts
+from minirnn.data.sequences.ragged import Buckets, Ragged, bucketed
+from minirnn.data.sequences.vocabulary import UNITS
 from minirnn.models.classifying import network
 from minirnn.models.classifying.encoders import Encoder, Numbers, Texts
 from minirnn.models.classifying.examples import labelled

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from minirnn.data.ragged import Ragged, bucketed
+from minirnn.data.sequences.ragged import Ragged, bucketed
 from minirnn.params import (
     GRU_GATES,
     LSTM_GATES,

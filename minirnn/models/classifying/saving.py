@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minirnn.data.labelled import Form
+from minirnn.data.sequences.labelled import Form
 from minirnn.models import storage, trees
 from minirnn.models.classifying import network
 from minirnn.models.classifying.encoders import Encoder, Numbers, Texts

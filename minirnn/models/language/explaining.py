@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minirnn.data import python_source
-from minirnn.data.vocabulary import UNKNOWN
+from minirnn.data.sequences import python_source
+from minirnn.data.sequences.vocabulary import UNKNOWN
 from minirnn.data.words import DataError, count
 from minirnn.models.estimator import ParameterError
 from minirnn.params import BETWEEN, LSTMState, Recurrent, chunks

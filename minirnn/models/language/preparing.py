@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minirnn.data import texts
-from minirnn.data.texts import Document, Splits
-from minirnn.data.vocabulary import UNKNOWN, Vocabulary
+from minirnn.data.sequences import texts
+from minirnn.data.sequences.texts import Document, Splits
+from minirnn.data.sequences.vocabulary import UNKNOWN, Vocabulary
 from minirnn.data.words import DataError, count
 from minirnn.models.estimator import ParameterError
 from minirnn.models.training import Batches

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from minirnn.data.vocabulary import UNKNOWN, Vocabulary
+from minirnn.data.sequences.vocabulary import UNKNOWN, Vocabulary
 from minirnn.params import BETWEEN, Language
 from minirnn.readable import language
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from minirnn.data.ragged import Ragged
+from minirnn.data.sequences.ragged import Ragged
 from minirnn.models import fitting
 from minirnn.params import Labelling
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from minirnn.data import ragged
+from minirnn.data.sequences import ragged
 from minirnn.params import Tagged
 
 _ENOUGH = 0.15  # padded steps for each real one that no further length of batches, to be compiled, has to save

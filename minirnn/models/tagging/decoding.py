@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from minirnn.data.spans import LabelSet, decode
+from minirnn.data.sequences.spans import LabelSet, decode
 
 _MOST = 400_000  # steps that are decoded together, padding among them
 
@@ -15,7 +15,7 @@ def best(log_probabilities: Sequence[np.ndarray], labels: LabelSet) -> list[np.n
     """The most probable valid tags of each sequence: (T, L) each -> int32 (T,) each.
 
     Where the most probable tag of each step makes a valid sequence, nothing can be more probable. For the other
-    sequences :func:`minirnn.data.spans.decode` finds it, those of about the same length side by side.
+    sequences :func:`minirnn.data.sequences.spans.decode` finds it, those of about the same length side by side.
     """
     found = [scores.argmax(axis=1).astype(np.int32) for scores in log_probabilities]
     rest = [k for k, tags in enumerate(found) if not valid(tags, labels)]

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from minirnn.data.vocabulary import Vocabulary
+from minirnn.data.sequences.vocabulary import Vocabulary
 from minirnn.models.sequences.reading import rounded_up
 from minirnn.params import (
     Dropout,

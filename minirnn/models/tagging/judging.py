@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minirnn.data.spans import LabelSet, Span
-from minirnn.data.tagged import TaggedSequences
+from minirnn.data.sequences.spans import LabelSet, Span
+from minirnn.data.sequences.tagged import TaggedSequences
 from minirnn.data.words import count
 from minirnn.models.scores import spans as scores
 from minirnn.models.sequences.evaluation import Evaluation

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minirnn.data import texts
-from minirnn.data.tagged import TaggedSequences
-from minirnn.data.texts import Document
+from minirnn.data.sequences import texts
+from minirnn.data.sequences.tagged import TaggedSequences
+from minirnn.data.sequences.texts import Document
 from minirnn.data.words import DataError, count
 
 
@@ -25,9 +25,9 @@ class Parts(NamedTuple):
 def split(data: TaggedSequences, validation: float, test: float, seed: int) -> Parts:
     """Cuts off a validation part, and a test part unless the data bring one.
 
-    Texts are drawn whole (:func:`minirnn.data.texts.split`); fewer than there are parts are cut at line ends. Sentences
-    stay in their order: the last ones are for the test, those before them for validation, because neighbours are
-    often of one document, and say the same names.
+    Texts are drawn whole (:func:`minirnn.data.sequences.texts.split`); fewer than there are parts are cut at line ends.
+    Sentences stay in their order: the last ones are for the test, those before them for validation, because neighbours
+    are often of one document, and say the same names.
 
     Args:
       data: all sequences; empty ones are left out.

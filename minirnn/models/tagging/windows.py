@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minirnn.data.ragged import Ragged
+from minirnn.data.sequences.ragged import Ragged
 
 
 class Windows(NamedTuple):

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from minirnn.data.pairs import Pairs, to_numbers
-from minirnn.data.vocabulary import SPECIAL, Vocabulary, tokens
+from minirnn.data.sequences.pairs import Pairs, to_numbers
+from minirnn.data.sequences.vocabulary import SPECIAL, Vocabulary, tokens
 
 TARGET = (*SPECIAL, "<start>", "<end>")
 """The special symbols of targets: 0, 1, 2 and 3."""

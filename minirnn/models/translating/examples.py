@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from minirnn.data.ragged import bucketed, ragged
-from minirnn.data.vocabulary import UNKNOWN
+from minirnn.data.sequences.ragged import bucketed, ragged
+from minirnn.data.sequences.vocabulary import UNKNOWN
 from minirnn.models.translating.codecs import END
 from minirnn.params import Translated
 

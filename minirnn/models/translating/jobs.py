@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minirnn.data.pairs import Pairs, numeric, split
-from minirnn.data.parting import Parts
-from minirnn.data.ragged import Buckets, bucketed
-from minirnn.data.vocabulary import UNKNOWN
+from minirnn.data.sequences.pairs import Pairs, numeric, split
+from minirnn.data.sequences.parting import Parts
+from minirnn.data.sequences.ragged import Buckets, bucketed
+from minirnn.data.sequences.vocabulary import UNKNOWN
 from minirnn.data.words import DataError, count, quoted
 from minirnn.models.estimator import ParameterError
 from minirnn.models.parameters import check_shares, check_switches
@@ -110,7 +110,9 @@ def pairs_of(data: Pairs | Iterable[str], targets: Iterable[str] | None) -> Pair
         found = data
     else:
         if isinstance(data, str) or targets is None:
-            raise ParameterError("expected Pairs of minirnn.data.pairs, or a list of sources and one of targets")
+            raise ParameterError(
+                "expected Pairs of minirnn.data.sequences.pairs, or a list of sources and one of targets"
+            )
         sides = list(data), list(targets)
         if len(sides[0]) != len(sides[1]):
             raise ParameterError(f"{count(len(sides[0]), 'source')} and {count(len(sides[1]), 'target')}")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from minirnn.data.pairs import Pairs
+from minirnn.data.sequences.pairs import Pairs
 from minirnn.models.context import Unsuitable
 from minirnn.models.scores import texts as scores
 from minirnn.models.sequences.evaluation import Evaluation

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minirnn.data.vocabulary import PAD, UNKNOWN
+from minirnn.data.sequences.vocabulary import PAD, UNKNOWN
 from minirnn.models import fitting
 from minirnn.models.sequences.reading import rounded_up
 from minirnn.models.translating.codecs import END, START

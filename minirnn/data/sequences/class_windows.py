@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 
 from minirnn.data.cells import naming
-from minirnn.data.labelled import LARGEST, Form, Labelled
 from minirnn.data.preparing import Names, Source, of_frame, prepare_rows
 from minirnn.data.reading import source_of
 from minirnn.data.roles import request
+from minirnn.data.sequences.labelled import LARGEST, Form, Labelled
 from minirnn.data.table import Table
 from minirnn.data.windows import inputs_at
 from minirnn.data.words import DataError, count, in_series, listed, plain_time, quoted, suggestion

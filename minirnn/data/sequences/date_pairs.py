@@ -7,7 +7,7 @@ from datetime import date, timedelta
 
 import numpy as np
 
-from minirnn.data.pairs import Pairs
+from minirnn.data.sequences.pairs import Pairs
 from minirnn.data.words import DataError
 
 YEARS = (1900, 2100)

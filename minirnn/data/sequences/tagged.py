@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from minirnn.data import python_source, texts
-from minirnn.data.conll import Conll, read_conll
-from minirnn.data.spans import LabelSet, Span
-from minirnn.data.texts import Document
+from minirnn.data.sequences import python_source, texts
+from minirnn.data.sequences.conll import Conll, read_conll
+from minirnn.data.sequences.spans import LabelSet, Span
+from minirnn.data.sequences.texts import Document
 from minirnn.data.words import DataError, count, listed
 
 UNITS = ("characters", "words")
@@ -139,12 +139,12 @@ def of_sentences(found: Conll, title: str = "data", column: int = 0) -> TaggedSe
 
 
 def read_sentences(path: str | os.PathLike[str], token: int = 0, tag: int = -1) -> TaggedSequences:
-    """The sentences of a CoNLL file; see :func:`minirnn.data.conll.read_conll`."""
+    """The sentences of a CoNLL file; see :func:`minirnn.data.sequences.conll.read_conll`."""
     return of_sentences(read_conll(path, token=token, tag=tag), str(path), token)
 
 
 def of_python(documents: Iterable[Document], title: str = "data", named: bool = True) -> TaggedSequences:
-    """Python source, tagged by :func:`minirnn.data.python_source.spans`.
+    """Python source, tagged by :func:`minirnn.data.sequences.python_source.spans`.
 
     Args:
       documents: the source.

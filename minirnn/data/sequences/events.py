@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from minirnn.data.labelled import Labelled
+from minirnn.data.sequences.labelled import Labelled
 from minirnn.data.words import DataError
 
 

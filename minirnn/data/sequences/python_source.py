@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from minirnn.data.spans import LabelSet, Span
-from minirnn.data.texts import Document, unix_lines
+from minirnn.data.sequences.spans import LabelSet, Span
+from minirnn.data.sequences.texts import Document, unix_lines
 from minirnn.data.words import DataError, quoted
 
 TYPES = ("NAME", "KEYWORD", "NUMBER", "STRING", "COMMENT", "OPERATOR")

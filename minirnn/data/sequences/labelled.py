@@ -16,7 +16,7 @@ import numpy as np
 
 from minirnn.data.cells import cells_of, full, named, naming
 from minirnn.data.opening import title_of
-from minirnn.data.parting import FRACTIONS, Parts, by_chance, by_time, checked, numbered_groups
+from minirnn.data.sequences.parting import FRACTIONS, Parts, by_chance, by_time, checked, numbered_groups
 from minirnn.data.words import DataError, count, listed, quoted, suggestion
 
 LARGEST = float(np.finfo(np.float32).max)

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from minirnn.data.cells import NAMELESS, Cells, cells_of, full, named, naming, without_row_numbers
-from minirnn.data.labelled import LARGEST, Form, Labelled
 from minirnn.data.opening import title_of
-from minirnn.data.parting import numbered_groups
+from minirnn.data.sequences.labelled import LARGEST, Form, Labelled
+from minirnn.data.sequences.parting import numbered_groups
 from minirnn.data.words import DataError, count, listed, quoted
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from minirnn.data.opening import text_of
-from minirnn.data.texts import decoded, unix_lines
+from minirnn.data.sequences.texts import decoded, unix_lines
 from minirnn.data.words import DataError, count, quoted
 
 _START = "-DOCSTART-"

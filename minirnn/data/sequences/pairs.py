@@ -14,7 +14,7 @@ import numpy as np
 
 from minirnn.data.cells import DELIMITERS, delimiter_of, is_json_lines, naming, objects_of, plain, rows_of
 from minirnn.data.opening import text_of, title_of
-from minirnn.data.parting import FRACTIONS, Parts, by_chance, joined, numbered_groups
+from minirnn.data.sequences.parting import FRACTIONS, Parts, by_chance, joined, numbered_groups
 from minirnn.data.words import DataError, count, listed, quoted, suggestion
 
 HEADERS = (
