@@ -145,7 +145,17 @@ def test_the_parts_of_a_run():
     parts = suite.jobs(names, [SHAPE, (1, 2, 3, 4)], task.MEASURES)
     assert [part.label for part in parts] == [
         *("lstm 4,6,3,5", "lstm 1,2,3,4", "rnn 4,6,3,5", "rnn 1,2,3,4"),
-        *("step lstm", "compile lstm", "step rnn", "compile rnn", "growth", "memory", "fit", "text"),
+        *(
+            "step lstm",
+            "compile lstm",
+            "step rnn",
+            "compile rnn",
+            "growth",
+            "memory",
+            "fit",
+            "text 32,64,64,256",
+            "text 64,128,64,256",
+        ),
     ]
     assert [part.label for part in suite.jobs(names, [SHAPE], ["fit"])] == ["fit"]
 

@@ -262,7 +262,7 @@ def rewritten(path, change):
     ("spoil", "message"),
     [
         (lambda path: path.write_bytes(path.read_bytes()[:-100]), "cannot be read as a safetensors file"),
-        (lambda path: path.write_bytes(b"\x93NUMPY" * 20), "cannot be read as a safetensors file"),
+        (lambda path: path.write_bytes(b"\x93NUMPY" * 20), "is no model; expected a checkpoint saved by minirnn"),
         (lambda path: path.write_bytes(b""), "cannot be read as a safetensors file"),
         (lambda path: save_file({"x": np.ones(3)}, path), "not a checkpoint saved by minirnn"),
         (lambda path: rewritten(path, lambda d, a: d.update(format=99)), "format 99, written by minirnn .*update"),

@@ -67,7 +67,7 @@ def test_json_lines_are_texts_too(file):
         (
             "review,label\na,b\n",
             {},
-            "there is no column 'text'; the columns are 'review', 'label': name the one to take, text='review'",
+            "there is no column 'text'; the columns are 'review', 'label': say which of them holds the text",
         ),
         (
             "text,label\na,b\n",

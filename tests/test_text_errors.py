@@ -131,7 +131,7 @@ BAD = {
     "text --generate model.safetensors --temperature nan": "temperature must be 0 or more",
     "text --generate model.safetensors --top-k 0": "at least 1",
     "text --generate damaged.safetensors": "cannot be read as a safetensors file",
-    "text --generate story.txt": "cannot be read as a safetensors file",
+    "text --generate story.txt": "story.txt: is no model",
     "text --generate missing.safetensors": "does not exist",
     "predict model.safetensors story.txt --levels 0.5": "--levels belongs to forecasts",
     "predict model.safetensors missing.txt": "there is no such file",

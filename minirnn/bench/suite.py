@@ -66,7 +66,8 @@ def jobs(
     if "fit" in measures:
         found.append(Job("fit", partial(fitting.rows, everybody, one)))
     if "text" in measures:
-        found.append(Job("text", partial(text.rows, everybody, many)))
+        for shape in text.SHAPES:
+            found.append(Job(f"text {','.join(map(str, shape))}", partial(text.rows, everybody, many, shape)))
     return found
 
 

@@ -101,7 +101,7 @@ def _fit(rows: Rows) -> list[Target]:
 
 def _text(rows: Rows) -> list[Target]:
     return [
-        Target("training a language model / the better of torch and keras", max(others), 0.77)
+        Target(f"training a language model, {tuple(row['shape'])} / the better of torch and keras", max(others), 0.77)
         for row in _of(rows, "text")
         if (others := [row["ratio"][name] for name in ("torch", "keras") if name in row["ratio"]])
     ]

@@ -21,7 +21,8 @@ from minirnn.bench.measure import interleaved, medians, spreads
 from minirnn.bench.ratios import AS_USED, OWN, best_jax, ratios
 from minirnn.bench.task import LEARNING_RATE, Run, Shape
 
-SHAPE = (32, 64, 64, 256)  # (B, T, E, H)
+# (B, T, E, H): as `minirnn text` trains by default, and larger batches of longer chunks.
+SHAPES = ((32, 64, 64, 256), (64, 128, 64, 256))
 SYMBOLS = 106  # V, of the standard library's source
 CHUNKS = 24  # S of a call
 MOST = 1.0  # norm of the gradients
@@ -35,7 +36,7 @@ def streams(shape: Shape, chunks: int, symbols: int = SYMBOLS) -> np.ndarray:
 
 
 def rows(
-    names: Sequence[str], rounds: int = 10, shape: Shape = SHAPE, chunks: int = CHUNKS, available: int | None = None
+    names: Sequence[str], rounds: int = 10, shape: Shape = SHAPES[0], chunks: int = CHUNKS, available: int | None = None
 ) -> list[dict]:
     """One row: milliseconds of a chunk of all streams by library, and characters per second.
 

@@ -151,8 +151,14 @@ def _found(arguments: argparse.Namespace) -> Labelled:
 
         return read_sequences(arguments.data, arguments.series, arguments.label, columns, arguments.date_column)
     from minirnn.data.sequences.labelled import read_texts
+    from minirnn.data.words import DataError
 
-    return read_texts(arguments.data, arguments.text, arguments.label)
+    try:
+        return read_texts(arguments.data, arguments.text, arguments.label)
+    except DataError as error:
+        if "say which of them holds" not in str(error):
+            raise
+        raise DataError(f"{error} (--text, --label); for sequences of numbers add --series or --window") from None
 
 
 def _page(trained: Trained) -> str:

@@ -175,6 +175,11 @@ def padding(shares: tuple[float, float] | None) -> list[str]:
     return [f"padding     {buckets:.1f} % of the real steps, instead of {mixed:.1f} % in mixed batches"]
 
 
+def padding_row(shares: tuple[float, float] | None) -> list[tuple[str, str]]:
+    """The same for a page: a term and what it is."""
+    return [("Padding", line.removeprefix("padding").strip()) for line in padding(shares)]
+
+
 def epochs(about: Mapping[str, Any]) -> str:
     """How long a model was trained, of its description in an evaluation."""
     from minirnn.data.words import count

@@ -242,7 +242,7 @@ def _page(trained: Trained) -> str:
         model=evaluation.model,
         history=model.history_,
         unit=f"nats per {model.unit_[:-1]}",
-        data=[("Source", trained.inputs.source), *sizes],
+        data=[("Source", trained.inputs.source), *sizes, *printing.padding_row(evaluation.padding)],
         notes=trained.notes,
         command=trained.command,
     )

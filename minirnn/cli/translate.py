@@ -201,7 +201,7 @@ def _page(trained: Trained) -> str:
         model=evaluation.model,
         history=model.history_,
         unit="nats per target symbol",
-        data=[("Source", trained.inputs.source), *sizes],
+        data=[("Source", trained.inputs.source), *sizes, *printing.padding_row(evaluation.padding)],
         notes=trained.notes,
         command=trained.command,
     )
@@ -241,13 +241,7 @@ def _figure(trained: Trained) -> Any:
     from minirnn.inspect.figures_sequences import attention_figures
 
     maps = _maps(trained)
-    if not maps:
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=(4, 1))
-        figure.text(0.5, 0.5, "This network has no attention.", ha="center", va="center")
-        return figure
-    return attention_figures([tuple(each) for each in maps])
+    return attention_figures([tuple(each) for each in maps]) if maps else None
 
 
 COMMAND = Command(

@@ -78,8 +78,7 @@ def named(cells: Cells, name: str | None, what: str) -> str:
         return found
     shown = listed(cells.names)
     if name is None:
-        other = next((own for own in cells.names if own.lower() not in ("text", "label")), "...")
-        raise DataError(f"there is no column {what!r}; the columns are {shown}: name the one to take, {what}={other!r}")
+        raise DataError(f"there is no column {what!r}; the columns are {shown}: say which of them holds the {what}")
     raise DataError(f"there is no {what} column {name!r}; {suggestion(name, cells.names)}the columns are {shown}")
 
 

@@ -80,6 +80,8 @@ def text_of(path: Path, form: str = "CSV", content: str = "a header line and row
         raise empty
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise DataError("the text is UTF-16: save it as UTF-8")
+    if data[8:10] == b'{"' and b"\0" in data[:8]:
+        raise DataError("the file is a saved model (safetensors), and no data: predict, explain and others take models")
     kind = next((words for start, words in _BINARY.items() if data.startswith(start)), None)
     if kind is not None or b"\0" in data:
         raise DataError(f"the file is binary{kind or ''}: save or unpack it as {form}")

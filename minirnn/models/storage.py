@@ -146,6 +146,8 @@ def read(
     if not path.is_file():
         problem = "is a directory" if path.is_dir() else "does not exist"
         raise ModelFileError(f"{path}: {problem}; expected a {what} saved by minirnn (.safetensors)")
+    if not _looks_like_one(path):
+        raise ModelFileError(f"{path}: is no model; expected a {what} saved by minirnn (.safetensors)")
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
@@ -165,6 +167,18 @@ def read(
             f"formats 1 to {FORMAT}: update minirnn"
         )
     return arrays, description
+
+
+def _looks_like_one(path: Path) -> bool:
+    """Whether a file begins as a safetensors file does, with the length of a JSON object, and its brace.
+
+    One that is cut short before that, or cannot be opened, is not told apart.
+    """
+    try:
+        with open(path, "rb") as file:
+            return file.read(9)[8:] in (b"{", b"")
+    except OSError:
+        return True
 
 
 def load(path: str | os.PathLike):

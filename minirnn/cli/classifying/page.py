@@ -41,8 +41,7 @@ def page(trained: Trained) -> str:
     ]
     held = [("Source", trained.inputs.source), ("Classes", ", ".join(counts.index))]
     held += [(name.capitalize(), printed.part_in_words(part)) for name, part in evaluation.splits.items()]
-    saved = printing.padding(evaluation.padding)
-    held += [("Padding", line.removeprefix("padding").strip()) for line in saved]
+    held += printing.padding_row(evaluation.padding)
     return report_html(
         f"Classes of {trained.inputs.data.title}",
         evaluation.sentence,

@@ -51,10 +51,10 @@ def _texts(arguments: argparse.Namespace, model: Classifier) -> Iterator[str]:
         yield "label,probability"
     for _, line in read_lines(arguments.data):
         if not line.strip():
-            yield "null" if arguments.json else ""
+            yield json.dumps({"text": line, "label": None, "probabilities": None}) if arguments.json else ""
             continue
         probabilities = model.predict_proba([line])
-        yield _answer(model, probabilities[0], arguments.json)
+        yield _answer(model, probabilities[0], arguments.json, {"text": line})
 
 
 def _numbers(arguments: argparse.Namespace, model: Classifier) -> Iterator[str]:
@@ -82,7 +82,7 @@ def _numbers(arguments: argparse.Namespace, model: Classifier) -> Iterator[str]:
     if not arguments.json:
         yield "sequence,label,probability"
     for name, probabilities in zip(names, model.predict_proba(sequences)):
-        yield _answer(model, probabilities, arguments.json, name)
+        yield _answer(model, probabilities, arguments.json, {"sequence": name})
 
 
 class _file:
@@ -110,18 +110,17 @@ class _file:
             raise DataError(str(error).replace(str(self.path), "standard input")) from None
 
 
-def _answer(model: Classifier, probabilities: np.ndarray, as_json: bool, name: str | None = None) -> str:
-    """One line."""
+def _answer(model: Classifier, probabilities: np.ndarray, as_json: bool, about: dict[str, str]) -> str:
+    """One line; ``about`` says what was asked."""
     chosen = int(model.decided(probabilities[None])[0])
     if as_json:
         each = {str(label): float(p) for label, p in zip(model.classes_, probabilities)}
-        about = {} if name is None else {"sequence": name}
         return json.dumps(
             {**about, "label": model.classes_[chosen].item(), "probabilities": each},
             allow_nan=False,
             ensure_ascii=False,
         )
     text = io.StringIO()
-    cells = [] if name is None else [name]
+    cells = [about["sequence"]] if "sequence" in about else []
     csv.writer(text, lineterminator="").writerow([*cells, model.classes_[chosen], f"{probabilities[chosen]:.4f}"])
     return text.getvalue()
