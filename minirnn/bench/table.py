@@ -140,8 +140,8 @@ def _remarks(rows: Sequence[Mapping]) -> list[str]:
     for row in rows:
         if "characters_per_second" in row:
             each = (f"{name} {value:,}" for name, value in row["characters_per_second"].items())
-            where = ", ".join(map(str, row["shape"]))
-            lines += ["", f"Characters per second in training a language model, ({where}): {', '.join(each)}"]
+            shape = ", ".join(map(str, row["shape"]))
+            lines += ["", f"Characters per second in training a language model, ({shape}): {', '.join(each)}"]
     return lines
 
 
