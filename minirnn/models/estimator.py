@@ -64,7 +64,7 @@ class Estimator:
         storage.save(path, type(self).__name__, *self._flatten())
 
     def _flatten(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        raise NotImplementedError
+        raise NotImplementedError  # of the subclass, as _restore
 
     @classmethod
     def _restore(cls, arrays: dict[str, np.ndarray], description: dict[str, Any]) -> Self:
