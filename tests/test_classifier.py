@@ -491,7 +491,7 @@ def test_texts_are_answered_line_by_line(trained, monkeypatch):
     answer, blank = map(json.loads, ended.out.splitlines())
     assert answer["label"] == expected[0]
     assert sum(answer["probabilities"].values()) == pytest.approx(1)
-    assert blank is None
+    assert blank == {"text": "", "label": None, "probabilities": None}
 
 
 def test_a_table_where_lines_are_read_is_told(trained):
