@@ -27,7 +27,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from minirnn.fast.scan import dot, first_blocks, freeze, make_plan, scaled, scan
+from minirnn.fast.scan import are_symbols, dot, first_blocks, freeze, make_plan, scaled, scan
 from minirnn.params import (
     Array,
     Params,
@@ -95,7 +95,8 @@ def forward(
     Args:
       cell: the elementwise function.
       params: weights.
-      xs: time-major inputs; ``xs[t]`` is x_t.
+      xs: time-major inputs; ``xs[t]`` is x_t. Or symbols, integers (T, B) from 0 to D - 1: x_t is then the vector with
+        a 1 at that place, and zeros.
       state: initial state; None stands for zeros.
       lengths: integers (B,) from 0 to T. Past its length a sequence's state is frozen and its output is zero; what
         the padding holds (NaN too) changes nothing. A sequence of length 0 returns its initial state.
@@ -111,7 +112,7 @@ def forward(
       ValueError: a shape does not fit the weights; the message names T, B and D. Unknown ``save`` or ``products``.
       TypeError: integers where floating point is expected, or the reverse.
     """
-    params, xs, state, mask = _prepare(cell, params, xs, state, lengths)
+    params, xs, state, mask = _prepare(cell, params, xs, state, lengths, symbols=True)
     plan = make_plan(save, products)
     if recurrent_scale is not None:
         recurrent_scale = lax.stop_gradient(jnp.asarray(recurrent_scale, params.Wh.dtype))
@@ -119,7 +120,8 @@ def forward(
 
     def run(start):
         if plain or len(xs) == 0:  # over no steps there is nothing to keep
-            return _plain_scan(cell, params, xs, start, mask, recurrent_scale, plan.products)
+            vectors = jax.nn.one_hot(xs, len(params.Wx), dtype=params.b.dtype) if are_symbols(xs) else xs
+            return _plain_scan(cell, params, vectors, start, mask, recurrent_scale, plan.products)
         return scan(cell, plan, params, xs, start, mask, recurrent_scale)
 
     return _masked(run, state, mask)
@@ -161,25 +163,31 @@ def forward_nudged(cell: Cell, params: Params, xs: Array, nudges: Any, state: St
 # ---------------------------------------------------------------- the scan
 
 
-def _prepare(cell, params, xs, state, lengths, recurrent=True):
-    """Arrays on the device, checked; padding replaced by zero before any product, since 0 * NaN is NaN."""
+def _prepare(cell, params, xs, state, lengths, recurrent=True, symbols=False):
+    """Arrays on the device, checked; padding replaced by zero before any product, since 0 * NaN is NaN.
+
+    ``symbols`` allows integers (T, B) for inputs.
+    """
     check_type(params, cell.params)
     xs = jnp.asarray(xs)
     params, state = jax.tree.map(jnp.asarray, (params, state))
-    check_sequence(params, xs, state, cell.state, cell.blocks, recurrent)
-    T, B, _ = xs.shape
+    symbols = symbols and are_symbols(xs)
+    vectors = jax.ShapeDtypeStruct((*xs.shape, len(params.Wx)), params.b.dtype) if symbols else xs
+    check_sequence(params, vectors, state, cell.state, cell.blocks, recurrent)
+    T, B = xs.shape[:2]
     if state is None:
         state = initial_state(cell, params, B)
     # One dtype for all, as NumPy would promote them: a scan's carry cannot change its dtype on the way.
     dtype = jnp.result_type(xs, *params, *jax.tree.leaves(state))
-    params, xs, state = jax.tree.map(lambda a: a.astype(dtype), (params, xs, state))
+    params, state = jax.tree.map(lambda a: a.astype(dtype), (params, state))
+    xs = xs if symbols else xs.astype(dtype)
     if lengths is None:
         return params, xs, state, None
     traced = isinstance(lengths, jax.core.Tracer)
     lengths = lengths if traced else np.asarray(lengths)
     check_lengths(lengths, T, B, values=not traced)
     mask = (jnp.arange(T)[:, None] < jnp.asarray(lengths))[:, :, None]  # (T, B, 1)
-    return params, jnp.where(mask, xs, 0), state, mask
+    return params, jnp.where(mask[:, :, 0] if symbols else mask, xs, 0), state, mask
 
 
 def _masked(scan, state, mask):

@@ -16,7 +16,8 @@ from jax import lax
 from minirnn import random
 from minirnn.fast import platforms
 from minirnn.fast.cells import CELLS
-from minirnn.params import Directions, Recurrent, RecurrentParams
+from minirnn.fast.scan import dot
+from minirnn.params import Directions, Embedding, Recurrent, RecurrentParams
 
 
 def reverse(xs, lengths):
@@ -60,13 +61,36 @@ def dropout_scale(key, shape, rate, dtype):
     return jnp.where(kept, 1 / (1 - rate), 0).astype(dtype)
 
 
+def looks_up(descriptions, params, count: int) -> bool:
+    """Whether layers begin with an embedding E (V, D) and a cell that better reads symbols than their rows of E.
+
+    ``E Wx`` is then formed once for each symbol, not ``E[symbol] Wx`` at each of ``count`` steps: fewer products where a
+    batch has more steps than there are symbols, as it does with characters.
+    """
+    match descriptions[:2]:
+        case Embedding(), Recurrent() as layer:
+            weights = params[1].weights.forward if layer.bidirectional else params[1].weights
+            return platforms.looks_symbols_up() and hasattr(weights, "Wh") and len(params[0].E) < count
+    return False
+
+
+def through(layer: Recurrent, params: RecurrentParams, E) -> RecurrentParams:
+    """The weights of a layer that reads symbols, from those of one that reads their rows of E (V, D): Wx is E Wx."""
+
+    def joined(weights):
+        return weights._replace(Wx=dot(E, weights.Wx, layer.products, E.dtype))
+
+    weights = params.weights
+    return params._replace(weights=Directions(*map(joined, weights)) if layer.bidirectional else joined(weights))
+
+
 def forward(layer: Recurrent, params: RecurrentParams, xs, state=None, lengths=None, dropout_key=None):
     """Inputs xs (T, B, D) -> ys (T, B, width), final state.
 
     Args:
       layer: the description.
       params: weights.
-      xs: time-major inputs.
+      xs: time-major inputs, or symbols (T, B) with the weights of :func:`through`.
       state: initial state, ``Directions`` of states if the layer is bidirectional; None stands for the learned one, or
         for zeros.
       lengths: integers (B,), or None.

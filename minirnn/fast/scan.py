@@ -18,6 +18,9 @@ Pre-activations are stored as one array z of G + A blocks of H columns: first th
 gradients dzx and dzh are then two overlapping slices of dz. For an LSTM A is 0, for a GRU 1: its candidate resets the
 h part alone.
 
+Inputs may be symbols, integers (T, B). Such an x_t is a vector with a single 1, so that x_t Wx is a row of Wx: nothing is
+multiplied, and the gradient of a row is the sum of the dz_t of the steps that read it.
+
 Dimension letters: T time steps, L steps of one block, B batch, D input size, H hidden size, G gates, A blocks apart.
 """
 
@@ -82,7 +85,7 @@ def freeze(m, new_state, state):
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def scan(cell, plan: Plan, params, xs, state, mask, scale):
-    """Xs (T, B, D), mask (T, B, 1) or None, scale (B, H) or None -> ys (T, B, H), final state."""
+    """Xs (T, B, D) or (T, B), mask (T, B, 1) or None, scale (B, H) or None -> ys (T, B, H), final state."""
     state, (ys, _) = _walk(cell, _arrange(cell, plan, params, xs, scale), xs, state, mask, keep=None)
     return ys, state
 
@@ -137,11 +140,11 @@ def _scan_bwd(cell, plan, residuals, cotangents):
         def accumulated(carry, start, length=length):
             (dstate, dextra), dproducts, dxs = carry
             gradients, (more, dx) = one_block(dstate, dextra, start, length)
-            dxs = lax.dynamic_update_slice_in_dim(dxs, dx, start, axis=0)
+            dxs = jax.tree.map(lambda dxs, dx: lax.dynamic_update_slice_in_dim(dxs, dx, start, axis=0), dxs, dx)
             return gradients, jax.tree.map(jnp.add, dproducts, more), dxs
 
         zeros = Products(*(jnp.zeros_like(getattr(params, name)) for name in Products._fields))
-        carry: Any = (dstate, dextra), zeros, jnp.zeros_like(xs)
+        carry: Any = (dstate, dextra), zeros, None if are_symbols(xs) else jnp.zeros_like(xs)
         whole, rest = divmod(T, length)
         if rest:
             carry = accumulated(carry, whole * length, rest)
@@ -153,6 +156,11 @@ def _scan_bwd(cell, plan, residuals, cotangents):
 
 
 scan.defvjp(_scan_fwd, _scan_bwd)
+
+
+def are_symbols(xs) -> bool:
+    """Whether inputs are integers (T, B) rather than vectors (T, B, D)."""
+    return xs.ndim == 2 and jnp.issubdtype(xs.dtype, jnp.integer)
 
 
 def _block_length(T):
@@ -197,7 +205,9 @@ def _arrange(cell, plan, params, xs, scale) -> _Weights:
     if summed < cell.blocks * H:
         Wx, b = (jnp.concatenate([a[..., summed:], a[..., :summed]], axis=-1) for a in (Wx, b))
     rows = {name: jnp.broadcast_to(value, (xs.shape[1], H)) for name, value in extra(params).items()}
-    Wx, first, last = (W if plan.products is None else W.astype(plan.products) for W in (Wx, first, last))
+    if plan.products is not None:
+        first, last = first.astype(plan.products), last.astype(plan.products)
+        Wx = Wx if are_symbols(xs) else Wx.astype(plan.products)  # its rows are no factors then, but summands
     return _Weights(Wx, first, last, b, rows, scale)
 
 
@@ -209,7 +219,16 @@ def dot(a, W, products, dtype):
 
 
 def _dot(weights, a, W):
-    return dot(a, W, None if weights.Wx.dtype == weights.b.dtype else weights.Wx.dtype, weights.b.dtype)
+    return dot(a, W, None if weights.Wh.dtype == weights.b.dtype else weights.Wh.dtype, weights.b.dtype)
+
+
+def _input_product(weights, x):
+    """What x adds to the pre-activations: x Wx + b; of symbols, rows of Wx. NaN for symbols that Wx has no row for."""
+    if jnp.issubdtype(x.dtype, jnp.integer):
+        product = weights.Wx.at[x].get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)
+    else:
+        product = _dot(weights, x, weights.Wx)
+    return product + weights.b
 
 
 def _arranged(cell, zx, zh):
@@ -235,9 +254,9 @@ def _halves(cell, z):
 # ---------------------------------------------------------------- forwards
 
 
-def _forward_step(cell, weights, hoisted):
+def _forward_step(cell, weights, hoisted, symbols):
     """``step(state, x, m) -> new state, y, what may be kept``: the state before, and z with its second product."""
-    at_once = apart(cell) == 0 and not hoisted
+    at_once = apart(cell) == 0 and not hoisted and not symbols
     if at_once:
         joined = jnp.concatenate([weights.Wx, weights.Wh])  # (D+H, GH)
 
@@ -246,7 +265,7 @@ def _forward_step(cell, weights, hoisted):
         if at_once:
             z = _dot(weights, jnp.concatenate([x, h], axis=-1), joined) + weights.b  # (B, GH)
         else:
-            zx = x if hoisted else _dot(weights, x, weights.Wx) + weights.b  # (B, GH)
+            zx = x if hoisted else _input_product(weights, x)  # (B, GH)
             z = _arranged(cell, zx, _dot(weights, h, weights.Wh))  # (B, (G+A)H)
         seen: list[Array] = []
 
@@ -279,13 +298,13 @@ def _unnoted(name, value):
 def _inputs(weights, xs):
     """What the loop reads of x: x itself, or zx where that is formed for all steps at once; and which of the two."""
     hoisted = platforms.hoists_input_product()
-    return (_dot(weights, xs, weights.Wx) + weights.b if hoisted else xs), hoisted
+    return (_input_product(weights, xs) if hoisted else xs), hoisted
 
 
 def _walk(cell, weights, xs, state0, mask, keep):
     """The forward loop: final state, (ys, what ``keep`` says of every step)."""
     inputs, hoisted = _inputs(weights, xs)
-    step = _forward_step(cell, weights, hoisted)
+    step = _forward_step(cell, weights, hoisted, are_symbols(xs))
 
     def one_step(state, step_inputs):
         state, y, (before, zs) = step(state, *step_inputs)
@@ -297,7 +316,7 @@ def _walk(cell, weights, xs, state0, mask, keep):
 def _walk_with_marks(cell, weights, xs, state0, mask):
     """The forward loop that keeps the state before each chunk: final state, ys, states (chunks + 1, B, H)."""
     inputs, hoisted = _inputs(weights, xs)
-    step = _forward_step(cell, weights, hoisted)
+    step = _forward_step(cell, weights, hoisted, are_symbols(xs))
     T, length = len(xs), _chunk_length(len(xs))
     chunks = -(-T // length)
 
@@ -320,7 +339,7 @@ def _walk_with_marks(cell, weights, xs, state0, mask):
 def _recomputed(cell, weights, xs, states):
     """The pre-activations of a block of steps from the states before them, in one product each: (z, second product)."""
     h = scaled(hidden(states), weights.scale)  # (L, B, H)
-    z = _arranged(cell, _dot(weights, xs, weights.Wx) + weights.b, _dot(weights, h, weights.Wh))
+    z = _arranged(cell, _input_product(weights, xs), _dot(weights, h, weights.Wh))
     seen: list[Array] = []
 
     def second(u):
@@ -402,16 +421,21 @@ def _products(cell, weights, xs, hs, dzs, us):
     a block of dz belongs to x or to h alone, the other's part of the product is left out: cheaper than a copy of dz.
     """
     dz, *dz_last = dzs
-    D, H, G, A = len(weights.Wx), len(weights.Wh), cell.blocks, apart(cell)
+    symbols = are_symbols(xs)
+    D, H, G, A = 0 if symbols else len(weights.Wx), len(weights.Wh), cell.blocks, apart(cell)
     hs = scaled(hs, weights.scale)
-    ones = jnp.ones((*xs.shape[:2], 1), xs.dtype)
-    joined = _dot(weights, _flat(jnp.concatenate([xs, hs, ones], axis=-1)).T, _flat(dz))  # (D+H+1, (G+A)H)
+    factors = [*(() if symbols else (xs,)), hs, jnp.ones((*xs.shape[:2], 1), hs.dtype)]
+    joined = _dot(weights, _flat(jnp.concatenate(factors, axis=-1)).T, _flat(dz))  # (D+H+1, (G+A)H)
     dWx, dWh, db = joined[:D, : G * H], joined[D:-1, A * H :], joined[-1, : G * H]  # P3, P4, P5
+    if symbols:
+        dWx = jnp.zeros_like(weights.Wx).at[xs.reshape(-1)].add(_flat(dz)[:, : G * H])
     if cell.second:
         dWh_last = _dot(weights, _flat(scaled(us[0], weights.scale)).T, _flat(dz_last[0]))  # (H, H)  P6
         dWh = jnp.concatenate([dWh, dWh_last], axis=1)
     if 0 < A < G:  # back into the cell's own order
         dWx, db = (jnp.concatenate([d[..., A * H :], d[..., : A * H]], axis=-1) for d in (dWx, db))
+    if symbols:
+        return Products(dWx, dWh, db), None
     beside = dz.shape[-1] - G * H
     dxs = _dot(weights, dz, jnp.pad(weights.Wx, ((0, 0), (0, beside))).T)  # (L, B, D)  P2
     return Products(dWx, dWh, db), dxs
