@@ -157,7 +157,9 @@ def test_a_language_model_is_trained_on_the_same_chunks(name):
     assert set(row["ms"]) == {"minirnn", name}
     assert not row["failed"]
     assert row["characters_per_second"][name] == round(4 * 5 / row["ms"][name] * 1e3)
-    assert "Characters per second in training a language model, (4, 5, 3, 6): minirnn " in "\n".join(table._remarks([row]))
+    assert "Characters per second in training a language model, (4, 5, 3, 6): minirnn " in "\n".join(
+        table._remarks([row])
+    )
 
 
 def test_chunks_of_all_libraries_are_cut_from_the_same_streams():

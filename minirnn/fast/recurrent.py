@@ -64,8 +64,8 @@ def dropout_scale(key, shape, rate, dtype):
 def looks_up(descriptions, params, count: int) -> bool:
     """Whether layers begin with an embedding E (V, D) and a cell that better reads symbols than their rows of E.
 
-    ``E Wx`` is then formed once for each symbol, not ``E[symbol] Wx`` at each of ``count`` steps: fewer products where a
-    batch has more steps than there are symbols, as it does with characters.
+    ``E Wx`` is then formed once for each symbol, not ``E[symbol] Wx`` at each of ``count`` steps: that is less where a
+    batch has more steps than there are symbols, as it has of characters.
     """
     match descriptions[:2]:
         case Embedding(), Recurrent() as layer:
@@ -75,7 +75,7 @@ def looks_up(descriptions, params, count: int) -> bool:
 
 
 def through(layer: Recurrent, params: RecurrentParams, E) -> RecurrentParams:
-    """The weights of a layer that reads symbols, from those of one that reads their rows of E (V, D): Wx is E Wx."""
+    """The weights of a layer that reads symbols, made of those of one that reads their rows of E (V, D)."""
 
     def joined(weights):
         return weights._replace(Wx=dot(E, weights.Wx, layer.products, E.dtype))

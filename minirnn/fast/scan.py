@@ -18,8 +18,8 @@ Pre-activations are stored as one array z of G + A blocks of H columns: first th
 gradients dzx and dzh are then two overlapping slices of dz. For an LSTM A is 0, for a GRU 1: its candidate resets the
 h part alone.
 
-Inputs may be symbols, integers (T, B). Such an x_t is a vector with a single 1, so that x_t Wx is a row of Wx: nothing is
-multiplied, and the gradient of a row is the sum of the dz_t of the steps that read it.
+Inputs may be symbols, integers (T, B). Such an x_t is a vector with a single 1, so that x_t Wx is a row of Wx: nothing
+is multiplied, and the gradient of a row is the sum of the dz_t of the steps that read it.
 
 Dimension letters: T time steps, L steps of one block, B batch, D input size, H hidden size, G gates, A blocks apart.
 """
