@@ -21,10 +21,10 @@ from minirnn.bench.measure import interleaved, medians, spreads
 from minirnn.bench.ratios import AS_USED, OWN, best_jax, ratios
 from minirnn.bench.task import LEARNING_RATE, Run, Shape
 
-# (B, T, E, H): as `minirnn text` trains by default, and larger batches of longer chunks.
-SHAPES = ((32, 64, 64, 256), (64, 128, 64, 256))
+# (B, T, E, H): as `minirnn text` trains by default, and more streams in longer chunks.
+SHAPES = ((32, 64, 64, 256), (64, 128, 64, 256), (64, 256, 64, 256))
 SYMBOLS = 106  # V, of the standard library's source
-CHUNKS = 24  # S of a call
+STEPS = 1536  # S T of a call
 MOST = 1.0  # norm of the gradients
 SPARE = "random characters, no dropout"
 
@@ -36,7 +36,11 @@ def streams(shape: Shape, chunks: int, symbols: int = SYMBOLS) -> np.ndarray:
 
 
 def rows(
-    names: Sequence[str], rounds: int = 10, shape: Shape = SHAPES[0], chunks: int = CHUNKS, available: int | None = None
+    names: Sequence[str],
+    rounds: int = 10,
+    shape: Shape = SHAPES[0],
+    chunks: int | None = None,
+    available: int | None = None,
 ) -> list[dict]:
     """One row: milliseconds of a chunk of all streams by library, and characters per second.
 
@@ -44,12 +48,13 @@ def rows(
       names: of ``peers.PEERS``; only torch and Keras are built.
       rounds: timed calls of each, after one that is not counted.
       shape: (B, T, E, H)
-      chunks: of a call.
+      chunks: of a call; None: as many as have ``STEPS`` steps.
       available: devices; None: all that there are.
     """
     import jax
 
     B, T, _, _ = shape
+    chunks = STEPS // T if chunks is None else chunks
     text = streams(shape, chunks)
     devices = devices_for(shape, len(jax.devices()) if available is None else available)
     runs = {OWN: _minirnn(shape, text, devices)}
