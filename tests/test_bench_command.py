@@ -155,6 +155,7 @@ def test_the_parts_of_a_run():
             "fit",
             "text 32,64,64,256",
             "text 64,128,64,256",
+            "text 64,256,64,256",
         ),
     ]
     assert [part.label for part in suite.jobs(names, [SHAPE], ["fit"])] == ["fit"]
