@@ -377,5 +377,8 @@ def test_data_that_cannot_be_used(fitted):
 def test_sentences_of_the_test_part_that_were_trained_on_are_counted():
     words = [[f"w{k}", "Ada"] for k in range(29)] + [["w0", "Ada"]]
     data = tagged.of_tags(words, [["O", "B-PER"]] * 30)
-    notes = Tagger(**QUICK | {"max_epochs": 1}).fit(data).evaluate().notes
-    assert "1 of the 3 sentences of the test part stand word for word in the training or the validation part." in notes
+    evaluation = Tagger(**QUICK | {"max_epochs": 1}).fit(data).evaluate()
+    copies = "1 of the 3 sentences of the test part stand word for word in the training or the validation part."
+    assert copies in evaluation.notes
+    assert "no training has seen" not in evaluation.sentence
+    assert "on 3 sentences of the test part" in evaluation.sentence

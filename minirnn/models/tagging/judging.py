@@ -50,7 +50,7 @@ def evaluate(model: Tagger, parts: Parts) -> Evaluation:
         scores=frame,
         ranked_by=F1,
         lower_is_better=False,
-        sentence=_sentence(frame, test, sum(map(len, true))),
+        sentence=_sentence(frame, test, sum(map(len, true)), copies),
         splits={part: _about(each) for part, each in parts._asdict().items()},
         tables={BY_TYPE: scores.table(true, found), BY_TAG: scores.token_table(test.tags, predicted, labels.labels)},
         model=model.about(),
@@ -100,10 +100,11 @@ def _symbols(model: Tagger) -> Any:
     return lambda words: np.array([numbers.setdefault(word, len(numbers)) for word in words], np.int64)
 
 
-def _sentence(frame: Any, test: TaggedSequences, spans: int) -> str:
+def _sentence(frame: Any, test: TaggedSequences, spans: int, copies: int) -> str:
     network, simple = frame[F1].iloc[0], frame[F1].iloc[1]
     name, other = frame.index
-    where = f"on {count(len(test), _pieces(test)[:-1])} that no training has seen, with {count(spans, 'span')}"
+    unseen = "of the test part" if copies else "that no training has seen"
+    where = f"on {count(len(test), _pieces(test)[:-1])} {unseen}, with {count(spans, 'span')}"
     if network > simple:
         return f"The {name} finds spans with an F1 of {network:.3f}, the {other} with {simple:.3f}, {where}."
     return (
