@@ -1,6 +1,7 @@
 """Symbols as inputs of a cell: rows of Wx looked up, and the table E Wx of an embedding that a layer reads."""
 
 import jax
+import jax.export
 import jax.numpy as jnp
 import numpy as np
 import parity
@@ -44,12 +45,29 @@ def test_symbols_are_vectors_with_a_single_one(cell, how, x64, monkeypatch):
         assert parity.relative_error(a, b) < 1e-12
 
 
-def test_rows_of_the_table_are_not_rounded():
-    """They are summands and no factors: only the product with h is rounded."""
-    case = parity.make_case("lstm", T=1, D=V, dtype=np.float32, ragged=False)
-    symbols = np.array([[0, 3, 8, 3]])
-    run = lambda **how: fast.lstm.forward(case.params, symbols, None, **how)[0]  # noqa: E731
-    np.testing.assert_array_equal(run(products="bfloat16"), run())  # h is zero at the only step
+def test_products_of_symbols_are_rounded_as_those_of_vectors():
+    case = parity.make_case("lstm", T=3, D=V, dtype=np.float32, ragged=False)
+    symbols = np.random.default_rng(1).integers(0, V, (3, 4))
+    run = lambda xs, **how: fast.lstm.forward(case.params, xs, None, products="bfloat16", **how)[0]  # noqa: E731
+    vectors = run(np.eye(V, dtype=np.float32)[symbols])
+    exact = fast.lstm.forward(case.params, symbols)[0]
+    for rounded in (run(symbols), run(symbols, plain=True)):
+        assert parity.relative_error(rounded, vectors) < 0.1 * parity.relative_error(exact, vectors)
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_no_row_stands_for_a_symbol_that_there_is_not(plain, x64):
+    """Nor for one that would become a symbol where it is cut to 32 bits."""
+    params = fast.gru.init(0, V, 4)
+    run = jax.jit(lambda symbols: fast.gru.forward(params, symbols, plain=plain)[0])
+    wrong = np.array([[-1, V, 2**32 + 3, 3 - 2**32, -(2**63), 3]])
+    assert np.isnan(run(wrong)).all(axis=-1).tolist() == [[True] * 5 + [False]]
+    for few in (np.array([[-1, 3]], np.int8), np.array([[255, 3]], np.uint8)):
+        assert np.isnan(run(few)).all(axis=-1).tolist() == [[True, False]]
+        with pytest.raises(ValueError, match="symbols must lie between 0 and V - 1 = 8"):
+            fast.gru.forward(params, few, plain=plain)
+    many = fast.gru.init(0, 300, 4)  # more than the integers count
+    assert np.isfinite(jax.jit(fast.gru.forward)(many, np.array([[127]], np.int8))[0]).all()
 
 
 def test_integers_of_another_form_are_no_symbols():
@@ -71,19 +89,19 @@ def described(cell="lstm", **options):
 
 @pytest.fixture
 def looked_up(monkeypatch):
-    """The number of times that a table was formed."""
+    """An entry for each time that a table is formed."""
     seen = []
-    through = recurrent.through
-    monkeypatch.setattr(recurrent, "through", lambda *a: seen.append(1) or through(*a))
+    with_table = recurrent.with_table
+    monkeypatch.setattr(recurrent, "with_table", lambda *a: seen.append(1) or with_table(*a))
     return seen
 
 
 @pytest.mark.parametrize("options", [{}, {"bidirectional": True}, {"recurrent_dropout": 0.4, "save": "states"}])
-@pytest.mark.parametrize("lengths", [None, np.array([7, 0, 3])], ids=["full", "ragged"])
+@pytest.mark.parametrize("lengths", [None, np.array([12, 0, 3])], ids=["full", "ragged"])
 def test_the_gradient_through_the_table_is_that_by_hand(options, lengths, looked_up, x64):
     net = described(**options)
     params = init_network(0, net, None, np.float64)
-    symbols = np.random.default_rng(0).integers(0, V, (7, 3))
+    symbols = np.random.default_rng(0).integers(0, V, (12, 3))
     ys, _, cache = readable.network.forward(net, params, symbols, lengths=lengths, dropout_key=5)
     by_hand = readable.network.backward(2 * ys, None, cache)[0]
 
@@ -102,13 +120,14 @@ def test_the_gradient_through_the_table_is_that_by_hand(options, lengths, looked
 @pytest.mark.parametrize(
     ("net", "shape", "expected"),
     [
-        (described(), (7, 3), True),
-        (described(), (3, 3), False),  # as many symbols as steps
-        (described("mingru"), (7, 3), False),
-        (Network((Embedding(V, 4), Dropout(0.5), Recurrent("lstm", 5)), 2), (7, 3), False),
-        (Network((Embedding(V, 4),), 2), (7, 3), False),
+        (described(), (12, 3), True),
+        (described(), (7, 5), False),  # fewer than four steps for each symbol
+        (described("mingru"), (12, 3), False),
+        (described(products="bfloat16"), (12, 3), False),
+        (Network((Embedding(V, 4), Dropout(0.5), Recurrent("lstm", 5)), 2), (12, 3), False),
+        (Network((Embedding(V, 4),), 2), (12, 3), False),
     ],
-    ids=["fewer", "as many", "linear", "dropout between", "no layer"],
+    ids=["few", "not few", "linear", "bfloat16", "dropout between", "no layer"],
 )
 def test_when_a_table_is_formed(net, shape, expected, platform, looked_up):
     with platforms.compiling_for(platform):
@@ -121,9 +140,32 @@ def test_no_row_of_the_table_stands_for_a_symbol_outside_of_the_vocabulary(looke
     params = init_network(0, net, None)
     run = jax.jit(lambda symbols: network.forward(net, params, symbols)[0])
     for wrong in (-1, V):
-        symbols = np.zeros((7, 3), int)
+        symbols = np.zeros((12, 3), int)
         symbols[:, 2] = wrong
         ys = run(symbols)
         assert np.isfinite(ys[:, :2]).all()
         assert np.isnan(ys[:, 2]).all()
     assert looked_up
+
+
+def test_weights_that_do_not_fit_are_told_as_without_a_table():
+    net = described()
+    params = init_network(0, net, None)
+    embedded, read, *rest = params.layers
+    for Wx, error, message in (
+        (read.weights.Wx[:3], ValueError, r"xs has shape \(12, 3, 4\); .* with D = 3, the rows of Wx"),
+        (read.weights.Wx.astype(int), TypeError, "Wx holds int"),
+    ):
+        wrong = params._replace(layers=(embedded, read._replace(weights=read.weights._replace(Wx=Wx)), *rest))
+        with pytest.raises(error, match=message):
+            network.forward(net, wrong, np.zeros((12, 3), int))
+
+
+def test_a_network_is_exported_for_batches_of_any_size():
+    net = described()
+    params = init_network(0, net, None)
+    symbols, lengths = jax.export.symbolic_args_specs((np.zeros((12, 3), int), np.zeros(3, int)), ("12, b", "b"))
+    run = jax.jit(lambda symbols, lengths: network.forward(net, params, symbols, lengths=lengths)[0])
+    exported = jax.export.export(run)(symbols, lengths)
+    given = np.random.default_rng(0).integers(0, V, (12, 5)), np.array([12, 3, 0, 1, 7])
+    np.testing.assert_allclose(exported.call(*given), run(*given), rtol=1e-5, atol=1e-6)

@@ -63,7 +63,7 @@ def contract(module: str, cell: Any, forwards: str) -> Contract:
         products=None,
         **options,
     ):
-        """A whole sequence. xs (T, B, D) -> ys (T, B, H), final state.
+        """A whole sequence. xs (T, B, D), or symbols (T, B) if the gates read h -> ys (T, B, H), final state.
 
         ``state``: initial state, None stands for zeros. ``lengths``: integers (B,) from 0 to T. ``recurrent_scale``:
         (B, H), for recurrent dropout. ``plain``: JAX's own gradient, slower, which allows Hessians and ``jax.jvp``.

@@ -37,6 +37,7 @@ from minirnn.params import (
     check_sequence,
     check_step,
     check_type,
+    check_vocabulary,
     extra,
     hidden,
     map_state,
@@ -90,13 +91,13 @@ def forward(
     save: str = "all",
     products: str | None = None,
 ) -> tuple[Array, State]:
-    """A whole sequence: xs (T, B, D), state -> ys (T, B, H), final state.
+    """A whole sequence: xs (T, B, D) or symbols (T, B), state -> ys (T, B, H), final state.
 
     Args:
       cell: the elementwise function.
       params: weights.
-      xs: time-major inputs; ``xs[t]`` is x_t. Or symbols, integers (T, B) from 0 to D - 1: x_t is then the vector with
-        a 1 at that place, and zeros.
+      xs: time-major inputs; ``xs[t]`` is x_t. Or symbols, integers (T, B) from 0 to D - 1: x_t then is a vector of
+        zeros with a 1 at that place. Others give NaN in compiled code, which cannot raise.
       state: initial state; None stands for zeros.
       lengths: integers (B,) from 0 to T. Past its length a sequence's state is frozen and its output is zero; what
         the padding holds (NaN too) changes nothing. A sequence of length 0 returns its initial state.
@@ -109,10 +110,11 @@ def forward(
         gates stay in the type of the weights. None rounds nothing.
 
     Raises:
-      ValueError: a shape does not fit the weights; the message names T, B and D. Unknown ``save`` or ``products``.
+      ValueError: a shape does not fit the weights; the message names T, B and D. Symbols beyond D - 1. Unknown ``save``
+        or ``products``.
       TypeError: integers where floating point is expected, or the reverse.
     """
-    params, xs, state, mask = _prepare(cell, params, xs, state, lengths, symbols=True)
+    params, xs, state, mask = _prepare(cell, params, xs, state, lengths, may_be_symbols=True)
     plan = make_plan(save, products)
     if recurrent_scale is not None:
         recurrent_scale = lax.stop_gradient(jnp.asarray(recurrent_scale, params.Wh.dtype))
@@ -120,8 +122,7 @@ def forward(
 
     def run(start):
         if plain or len(xs) == 0:  # over no steps there is nothing to keep
-            vectors = jax.nn.one_hot(xs, len(params.Wx), dtype=params.b.dtype) if are_symbols(xs) else xs
-            return _plain_scan(cell, params, vectors, start, mask, recurrent_scale, plan.products)
+            return _plain_scan(cell, params, _vectors(params, xs), start, mask, recurrent_scale, plan.products)
         return scan(cell, plan, params, xs, start, mask, recurrent_scale)
 
     return _masked(run, state, mask)
@@ -163,15 +164,15 @@ def forward_nudged(cell: Cell, params: Params, xs: Array, nudges: Any, state: St
 # ---------------------------------------------------------------- the scan
 
 
-def _prepare(cell, params, xs, state, lengths, recurrent=True, symbols=False):
+def _prepare(cell, params, xs, state, lengths, recurrent=True, may_be_symbols=False):
     """Arrays on the device, checked; padding replaced by zero before any product, since 0 * NaN is NaN.
 
-    ``symbols`` allows integers (T, B) for inputs.
+    Symbols are int32 then, D for all that lie outside of 0 to D - 1.
     """
     check_type(params, cell.params)
     xs = jnp.asarray(xs)
     params, state = jax.tree.map(jnp.asarray, (params, state))
-    symbols = symbols and are_symbols(xs)
+    symbols = may_be_symbols and xs.ndim == 2 and are_symbols(xs)
     vectors = jax.ShapeDtypeStruct((*xs.shape, len(params.Wx)), params.b.dtype) if symbols else xs
     check_sequence(params, vectors, state, cell.state, cell.blocks, recurrent)
     T, B = xs.shape[:2]
@@ -182,12 +183,29 @@ def _prepare(cell, params, xs, state, lengths, recurrent=True, symbols=False):
     params, state = jax.tree.map(lambda a: a.astype(dtype), (params, state))
     xs = xs if symbols else xs.astype(dtype)
     if lengths is None:
-        return params, xs, state, None
+        return params, _known(xs, len(params.Wx)) if symbols else xs, state, None
     traced = isinstance(lengths, jax.core.Tracer)
     lengths = lengths if traced else np.asarray(lengths)
     check_lengths(lengths, T, B, values=not traced)
     mask = (jnp.arange(T)[:, None] < jnp.asarray(lengths))[:, :, None]  # (T, B, 1)
-    return params, jnp.where(mask[:, :, 0] if symbols else mask, xs, 0), state, mask
+    xs = jnp.where(mask[:, :, 0] if symbols else mask, xs, 0)
+    return params, _known(xs, len(params.Wx)) if symbols else xs, state, mask
+
+
+def _known(symbols, D):
+    """Symbols as int32, in which no other number becomes one of them: D stands for all that are not below it."""
+    if not isinstance(symbols, jax.core.Tracer):
+        check_vocabulary(symbols, D)
+    last = min(D - 1, int(jnp.iinfo(symbols.dtype).max))
+    return jnp.where((symbols >= 0) & (symbols <= last), symbols.astype(jnp.int32), D)
+
+
+def _vectors(params, xs):
+    """Inputs as vectors (T, B, D): of symbols, those with a single 1."""
+    if not are_symbols(xs):
+        return xs
+    D = len(params.Wx)
+    return jnp.eye(D, dtype=params.b.dtype).at[xs].get(mode="fill", fill_value=jnp.nan)
 
 
 def _masked(scan, state, mask):

@@ -110,16 +110,16 @@ def _masked(ys, mask):
 def forward_layers(descriptions, params, xs, state=None, lengths=None, mask=None, key=None):
     """Layers on top of each other; outputs (T, B, width), zero on padding, and states."""
     check_weights(params, descriptions)
-    looked_up = xs.ndim == 2 and recurrent.looks_up(descriptions, params, xs.size)
-    if looked_up:
-        params = (params[0], recurrent.through(descriptions[1], params[1], params[0].E), *params[2:])
+    symbols = xs.ndim == 2 and recurrent.reads_symbols(descriptions, params, xs.size)
+    if symbols:
+        params = (params[0], recurrent.with_table(descriptions[1], params[1], params[0].E), *params[2:])
     states: list[Any] = []
     for index, (layer, weights) in enumerate(zip(descriptions, params)):
         start = None if state is None else state[index]
         layer_key = None if key is None else recurrent.fold_in(key, index)
         final: Any = ()
         match layer:
-            case Embedding() if looked_up:
+            case Embedding() if symbols:  # the next layer reads them
                 states.append(final)
                 continue
             case Embedding():

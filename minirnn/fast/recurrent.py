@@ -16,8 +16,11 @@ from jax import lax
 from minirnn import random
 from minirnn.fast import platforms
 from minirnn.fast.cells import CELLS
-from minirnn.fast.scan import dot
 from minirnn.params import Directions, Embedding, Recurrent, RecurrentParams
+
+# Steps of a batch for each symbol from which on a table of all symbols is formed. With as many symbols as steps the
+# products would be as many, and the table, its gradient and what it takes to add that up come on top.
+_STEPS_OF_A_SYMBOL = 4
 
 
 def reverse(xs, lengths):
@@ -61,24 +64,28 @@ def dropout_scale(key, shape, rate, dtype):
     return jnp.where(kept, 1 / (1 - rate), 0).astype(dtype)
 
 
-def looks_up(descriptions, params, count: int) -> bool:
+def reads_symbols(descriptions, params, count) -> bool:
     """Whether layers begin with an embedding E (V, D) and a cell that better reads symbols than their rows of E.
 
-    ``E Wx`` is then formed once for each symbol, not ``E[symbol] Wx`` at each of ``count`` steps: that is less where a
-    batch has more steps than there are symbols, as it has of characters.
+    ``E Wx`` is then formed once for each symbol, not ``E[symbol] Wx`` at each of ``count`` steps: that pays where a
+    batch has many more steps than there are symbols, as it has of characters. Dropout between the two prevents it.
     """
     match descriptions[:2]:
         case Embedding(), Recurrent() as layer:
-            weights = params[1].weights.forward if layer.bidirectional else params[1].weights
-            return platforms.looks_symbols_up() and hasattr(weights, "Wh") and len(params[0].E) < count
+            E, weights = params[0].E, params[1].weights.forward if layer.bidirectional else params[1].weights
+            # Weights that do not fit are left to the checks of the cell. A size that is exported open is not compared.
+            fit = hasattr(weights, "Wh") and weights.Wx.ndim == 2 and E.shape[1] == len(weights.Wx)
+            alike = E.dtype == weights.Wx.dtype and layer.products is None
+            few = isinstance(count, int) and _STEPS_OF_A_SYMBOL * len(E) <= count
+            return platforms.multiplies_symbols_once() and fit and alike and few
     return False
 
 
-def through(layer: Recurrent, params: RecurrentParams, E) -> RecurrentParams:
+def with_table(layer: Recurrent, params: RecurrentParams, E) -> RecurrentParams:
     """The weights of a layer that reads symbols, made of those of one that reads their rows of E (V, D)."""
 
     def joined(weights):
-        return weights._replace(Wx=dot(E, weights.Wx, layer.products, E.dtype))
+        return weights._replace(Wx=E @ weights.Wx)
 
     weights = params.weights
     return params._replace(weights=Directions(*map(joined, weights)) if layer.bidirectional else joined(weights))
@@ -90,7 +97,7 @@ def forward(layer: Recurrent, params: RecurrentParams, xs, state=None, lengths=N
     Args:
       layer: the description.
       params: weights.
-      xs: time-major inputs, or symbols (T, B) with the weights of :func:`through`.
+      xs: time-major inputs, or symbols (T, B) with the weights of :func:`with_table`.
       state: initial state, ``Directions`` of states if the layer is bidirectional; None stands for the learned one, or
         for zeros.
       lengths: integers (B,), or None.

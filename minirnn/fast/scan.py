@@ -159,8 +159,8 @@ scan.defvjp(_scan_fwd, _scan_bwd)
 
 
 def are_symbols(xs) -> bool:
-    """Whether inputs are integers (T, B) rather than vectors (T, B, D)."""
-    return xs.ndim == 2 and jnp.issubdtype(xs.dtype, jnp.integer)
+    """Whether inputs are integers rather than vectors."""
+    return jnp.issubdtype(xs.dtype, jnp.integer)
 
 
 def _block_length(T):
@@ -205,9 +205,7 @@ def _arrange(cell, plan, params, xs, scale) -> _Weights:
     if summed < cell.blocks * H:
         Wx, b = (jnp.concatenate([a[..., summed:], a[..., :summed]], axis=-1) for a in (Wx, b))
     rows = {name: jnp.broadcast_to(value, (xs.shape[1], H)) for name, value in extra(params).items()}
-    if plan.products is not None:
-        first, last = first.astype(plan.products), last.astype(plan.products)
-        Wx = Wx if are_symbols(xs) else Wx.astype(plan.products)  # its rows are no factors then, but summands
+    Wx, first, last = (W if plan.products is None else W.astype(plan.products) for W in (Wx, first, last))
     return _Weights(Wx, first, last, b, rows, scale)
 
 
@@ -219,13 +217,13 @@ def dot(a, W, products, dtype):
 
 
 def _dot(weights, a, W):
-    return dot(a, W, None if weights.Wh.dtype == weights.b.dtype else weights.Wh.dtype, weights.b.dtype)
+    return dot(a, W, None if weights.Wx.dtype == weights.b.dtype else weights.Wx.dtype, weights.b.dtype)
 
 
 def _input_product(weights, x):
-    """What x adds to the pre-activations: x Wx + b; of symbols, rows of Wx. NaN for symbols that Wx has no row for."""
-    if jnp.issubdtype(x.dtype, jnp.integer):
-        product = weights.Wx.at[x].get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)
+    """What x adds to the pre-activations, x Wx + b. Symbol D stands for all that Wx has no row for: NaN."""
+    if are_symbols(x):
+        product = weights.Wx.at[x].get(mode="fill", fill_value=jnp.nan).astype(weights.b.dtype)
     else:
         product = _dot(weights, x, weights.Wx)
     return product + weights.b
@@ -421,20 +419,20 @@ def _products(cell, weights, xs, hs, dzs, us):
     a block of dz belongs to x or to h alone, the other's part of the product is left out: cheaper than a copy of dz.
     """
     dz, *dz_last = dzs
-    symbols = are_symbols(xs)
-    D, H, G, A = 0 if symbols else len(weights.Wx), len(weights.Wh), cell.blocks, apart(cell)
     hs = scaled(hs, weights.scale)
-    factors = [*(() if symbols else (xs,)), hs, jnp.ones((*xs.shape[:2], 1), hs.dtype)]
-    joined = _dot(weights, _flat(jnp.concatenate(factors, axis=-1)).T, _flat(dz))  # (D+H+1, (G+A)H)
+    vectors = hs[..., :0] if are_symbols(xs) else xs  # symbols take no part in the product
+    D, H, G, A = vectors.shape[-1], len(weights.Wh), cell.blocks, apart(cell)
+    ones = jnp.ones((*xs.shape[:2], 1), hs.dtype)
+    joined = _dot(weights, _flat(jnp.concatenate([vectors, hs, ones], axis=-1)).T, _flat(dz))  # (D+H+1, (G+A)H)
     dWx, dWh, db = joined[:D, : G * H], joined[D:-1, A * H :], joined[-1, : G * H]  # P3, P4, P5
-    if symbols:
-        dWx = jnp.zeros_like(weights.Wx).at[xs.reshape(-1)].add(_flat(dz)[:, : G * H])
+    if are_symbols(xs):
+        dWx = jnp.zeros(weights.Wx.shape, dz.dtype).at[xs.reshape(-1)].add(_flat(dz)[:, : G * H])
     if cell.second:
         dWh_last = _dot(weights, _flat(scaled(us[0], weights.scale)).T, _flat(dz_last[0]))  # (H, H)  P6
         dWh = jnp.concatenate([dWh, dWh_last], axis=1)
     if 0 < A < G:  # back into the cell's own order
         dWx, db = (jnp.concatenate([d[..., A * H :], d[..., : A * H]], axis=-1) for d in (dWx, db))
-    if symbols:
+    if are_symbols(xs):
         return Products(dWx, dWh, db), None
     beside = dz.shape[-1] - G * H
     dxs = _dot(weights, dz, jnp.pad(weights.Wx, ((0, 0), (0, beside))).T)  # (L, B, D)  P2
