@@ -45,7 +45,7 @@ def multiplies_symbols_once() -> bool:
     """Whether a recurrent layer behind an embedding looks x Wx up in the table ``E Wx``, where symbols are few.
 
     The product with Wx then is one for each symbol, not for each step; its gradient adds a row of GH numbers for each
-    step. On a CPU, with 106 symbols, that took 0.94 to 0.95 of the time of a character model's training step at
+    step. On a CPU, with 106 symbols, that took 0.92 to 0.95 of the time of a character model's training step at
     (B, T, D, H) = (32, 64, 64, 256) and (64, 128, 64, 256). An accelerator would add the rows of all steps
     at once to a few places, in no fixed order: there networks keep the products.
     """
