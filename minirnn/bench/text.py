@@ -54,7 +54,7 @@ def rows(
     import jax
 
     B, T, _, _ = shape
-    chunks = STEPS // T if chunks is None else chunks
+    chunks = max(STEPS // T, 1) if chunks is None else chunks
     text = streams(shape, chunks)
     devices = devices_for(shape, len(jax.devices()) if available is None else available)
     runs = {OWN: _minirnn(shape, text, devices)}
