@@ -38,6 +38,7 @@ _MODULES = (
     "equations",
     "fast",
     "inspect",
+    "learn",
     "models",
     "params",
     "random",

@@ -47,7 +47,8 @@ ABOVE = {
     "models": GROUND | {"data", "fast", "readable"},
     "inspect": GROUND | {"data", "fast", "readable"},
     "bench": GROUND | {"convert", "fast", "readable", "models"},  # models: a script that trains as a user does
-    "cli": GROUND | {"data", "models", "inspect", "bench", "fast"},
+    "learn": GROUND | {"data", "fast", "readable"},
+    "cli": GROUND | {"data", "models", "inspect", "bench", "learn", "fast"},
 }
 
 
@@ -100,6 +101,7 @@ def test_every_room_is_on_the_plan():
         "import minirnn.data, minirnn.data.table, minirnn.data.scaling, minirnn.data.imputing, minirnn.data.outliers",
         "import minirnn.data.calendar, minirnn.data.season",
         "from minirnn.data.sequences import labelled, long_form, events, lines, pairs, date_pairs",
+        "import minirnn.cli.read; from minirnn.learn.reading import page, subjects, text; subjects.read('lstm')",
         "import minirnn.cli.text, minirnn.models.language_model",
         "import minirnn.cli.translate, minirnn.models.seq2seq",
         "import minirnn.cli.stream, minirnn.cli.lines, minirnn.models.forecaster, minirnn.models.forecasting.streaming",

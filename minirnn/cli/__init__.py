@@ -31,6 +31,7 @@ COMMANDS = (
     "search",
     "explain",
     "export",
+    "read",
     "bench",
 )
 LOST = 3  # exit status of a process that misses another one, for the launcher

@@ -406,7 +406,7 @@ def _pullback(cell, weights, zs, state, cotangents, Wh_lastT):
     dzs, dstate, dextra = direct = pull((cotangents, jax.tree.map(jnp.zeros_like, us)))
     if not cell.second:
         return dzs, dstate, dextra, ()
-    du = scaled(_dot(weights, dzs[1], Wh_lastT), weights.scale)  # (B, H)
+    du = scaled(_dot(weights, dzs[1], Wh_lastT), weights.scale)  # (B, H)  B11
     nothing = jax.tree.map(jnp.zeros_like, outputs)
     (dz, _), dstate, dextra = jax.tree.map(jnp.add, direct, pull((nothing, (du,))))
     return (dz, dzs[1]), dstate, dextra, us
