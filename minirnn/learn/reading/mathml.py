@@ -29,7 +29,7 @@ from minirnn.learn.reading.latex import (
 )
 
 BREAKS = ("+", "−", "⊙", "/")  # operators before which a line may break
-LONG = 6  # names and numbers in brackets from which on a line may break inside of them
+LONG = 5  # names and numbers in brackets from which on a line may break inside of them
 
 # What stands below a symbol, and the class that colours it; both may be empty.
 Dress = Callable[[Symbol], tuple[str, str]]
