@@ -56,12 +56,12 @@ def letters(docstring: str) -> str:
 
 
 def shape(told: Meaning) -> str:
-    """A shape in words, empty where it may be any.
+    """A shape, or the word for none.
 
     >>> shape(Meaning("h_t", "state", "(B, H)")), shape(Meaning("s", "a number", "()"))
     ('(B, H)', 'number')
     """
-    return {"()": "number", "(...)": "any shape"}.get(told.shape, told.shape)
+    return "number" if told.shape == "()" else told.shape
 
 
 class Pen:
@@ -121,7 +121,8 @@ class Pen:
         for token in _TOKEN.findall(text):
             if token.startswith("#"):
                 comment = _NUMBER.sub(lambda m: self.number(m[0]), escape(token, quote=False))
-                out.append(f'<span class="comment">{comment}</span>')
+                brief = " brief" if len(token) <= 14 else ""  # a number does not part from its sign
+                out.append(f'<span class="comment{brief}">{comment}</span>')
                 continue
             # di, t_i and dzx_i belong to gate i.
             gate = token.rpartition("_")[2].removeprefix("d") or token.rpartition("_")[2]

@@ -156,7 +156,7 @@ def _write(parent: Element, node: Node | _Bracket, dress: Dress) -> None:
     elif isinstance(node, Operator):
         first = len(parent) == 0 and parent.tag == "math" and node.text != "−"
         if node.text == ",":
-            _text(parent, "mo", ",", form="postfix")
+            _text(parent, "mo", ",", lspace="0", rspace="0.3em")
         elif node.text == "/":
             _text(parent, "mo", "/", form="infix", lspace="0.15em", rspace="0.15em")
         else:

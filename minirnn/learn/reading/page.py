@@ -66,6 +66,10 @@ def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def _order(number: str) -> int:
+    return int(number[1:])
+
+
 def _mark(anchor: str) -> str:
     """The rules that mark the lines of a number that is hovered, focused or followed."""
     asked = f":is(#{anchor} .number:hover, #{anchor} .number:focus-visible, #{anchor}:target)"
@@ -75,10 +79,8 @@ def _mark(anchor: str) -> str:
 def _contents(readings: Sequence[Reading]) -> str:
     items = []
     for reading in readings:
-        first, last = (
-            reading.rows[0].number,
-            [r.number for r in reading.rows if r.number[0] == letter(reading.name)][-1],
-        )
+        own = [row.number for row in reading.rows if row.number[0] == letter(reading.name)]
+        first, last = min(own, key=_order), max(own, key=_order)
         items.append(
             f'<li><a href="#{reading.name}">{escape(_capital(reading.title))}</a> <span class="soft">{first} to '
             f"{last}</span></li>"

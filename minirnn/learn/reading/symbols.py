@@ -231,7 +231,9 @@ def meaning(symbol: Symbol, number: str, blocks: int | None = None) -> Meaning:
         )
     block = symbol.label if symbol.label not in ("", "+", "out") else ""
     if block:
-        words = f"{'block' if len(block) == 1 else 'blocks'} {' and '.join(block)} of the pre-activations"
+        # Of z itself a block is one of pre-activations, where z is a gate too.
+        whole = words.partition(",")[0] if symbol.name in ("zx", "zh") else "pre-activations"
+        words = f"{'block' if len(block) == 1 else 'blocks'} {' and '.join(block)} of the {whole}"
         shape = "(B, H)" if len(block) == 1 else f"(B, {len(block)}H)"
         name = symbol.latex.removeprefix("d")
     if symbol.gradient and symbol.label != "+":

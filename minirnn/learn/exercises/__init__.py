@@ -1,0 +1,31 @@
+"""The exercises, in the order in which one would do them."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+
+from minirnn.learn.exercises import recurrent
+from minirnn.learn.exercises.exercise import Exercise
+
+
+@functools.cache
+def exercises() -> dict[str, Exercise]:
+    """Every exercise by name, in the order of learning."""
+    return {exercise.name: exercise for exercise in recurrent.EXERCISES}
+
+
+def find(name: str) -> Exercise:
+    """The exercise of this name.
+
+    Raises:
+      KeyError: there is none; the message names the nearest.
+    """
+    found = exercises().get(name)
+    if found is None:
+        near = difflib.get_close_matches(name, exercises(), 1, 0.4)
+        raise KeyError(f"there is no exercise {name!r}" + (f"; did you mean {near[0]}?" if near else ""))
+    return found
+
+
+__all__ = ["Exercise", "exercises", "find"]

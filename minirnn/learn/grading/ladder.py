@@ -1,0 +1,326 @@
+"""The ladder that every answer climbs: does it run, has it the right shapes, leaves it its inputs alone, is it right?
+
+Each rung is tried even if one before it broke, as long as there is something to try. All rungs have been climbed: the
+answer is right. Else the numbers are asked which term is wrong (:mod:`minirnn.learn.grading.diagnosis`).
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+import time
+import traceback
+import types
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from minirnn.learn.exercises import exercises
+from minirnn.learn.exercises.exercise import Exercise
+from minirnn.learn.grading import diagnosis
+from minirnn.learn.grading.diagnosis import first_wrong, relation_of
+from minirnn.learn.grading.observing import EXACT, SINGLE, Observation, copied, distance, observe
+from minirnn.learn.grading.probes import Probe, probe
+from minirnn.learn.grading.result import Result, Rung
+from minirnn.learn.grading.rules import broken_rules
+
+LINEAR = 1e-4  # what is not linear in its upstream gradients is further off, even if it computes in float32
+
+
+def grade(exercise: Exercise, text: str, path: str = "answer.py", seed: int = 0) -> Result:
+    """Checks one answer.
+
+    Args:
+      exercise: what it should answer.
+      text: the file.
+      path: its name, for messages.
+      seed: of the numbers that it is tried with.
+    """
+    result = Result(exercise.name, seed)
+    _climb(exercise, text, path, seed, result)
+    for rung in result.rungs:
+        worth = exercise.points_of(rung.name)
+        result.of += worth
+        result.points += worth * rung.share
+    result.seconds = time.perf_counter() - result.started
+    return result
+
+
+def _climb(exercise: Exercise, text: str, path: str, seed: int, result: Result) -> None:
+    rungs = result.rungs
+    broken = broken_rules(text, exercise)
+    rungs.append(Rung("own work", not broken, broken))
+    blanks = unfilled(text)
+    if blanks:
+        rungs.append(Rung("runs", False, f"still to be filled in: {blanks}"))
+        return _rest(exercise, rungs, seed)
+    try:
+        module = load(text, path)
+    except Exception as error:
+        rungs.append(Rung("runs", False, in_one_line(error, path)))
+        return _rest(exercise, rungs, seed)
+    if exercise.judge is not None:
+        rungs.extend(exercise.judge(module, np.random.default_rng((seed, 0))))
+        return None
+    function = getattr(module, exercise.function, None)
+    if not callable(function):
+        rungs.append(Rung("runs", False, f"expected a function {exercise.function}, and {path} has none"))
+        return _rest(exercise, rungs, seed)
+    on = probe(exercise, seed, 0)
+    seen = {name: observe(function, arguments, twice=True) for name, arguments in on.cases.items()}
+    message = _runs(exercise, seen, function, on, path)
+    rungs.append(Rung("runs", not message, message))
+    if message and not any(observation.answer for observation in seen.values()):
+        return _rest(exercise, rungs, seed)
+    rungs.append(_shapes(exercise, seen, on))
+    changed = sorted({name for observation in seen.values() for name in observation.changed})
+    rungs.append(
+        Rung(
+            "inputs",
+            not changed,
+            f"{', '.join(changed)} changed: copy before you write into an array" if changed else "",
+        )
+    )
+    rungs.append(_repeatable(exercise, seen, function, seed))
+    if exercise.upstream:
+        rungs.append(_linear(exercise, function, on))
+    before = _first_step(exercise, module, seed, result)
+    if before is not None:
+        rungs.append(before)
+    if exercise.more_rungs is not None:
+        rungs.extend(exercise.more_rungs(module))
+    for name in on.cases:
+        rungs.append(_values(exercise, name, seen[name], on, result))
+    if result.passed or _empty(seen):
+        return None
+    if before is None or before.ok:
+        result.findings += diagnosis.diagnose(exercise, function, seed)
+    found = first_wrong(exercise, seen, on)
+    if found is not None:
+        finding = result.findings[0] if result.findings else None
+        result.first_wrong = {"name": finding.name if finding and finding.name else found[1], "t": found[2]}
+    return None
+
+
+def _rest(exercise: Exercise, rungs: list[Rung], seed: int) -> None:
+    """The rungs that could not be tried, so that every answer has the same ones."""
+    names = ["shapes", "inputs", "repeatable", *(["linear"] if exercise.upstream else [])]
+    if exercise.judge is None:
+        rungs += [Rung(name, None, "not tried") for name in [*names, *probe(exercise, seed, 0).cases]]
+    else:
+        rungs.append(Rung("values", None, "not tried"))
+
+
+def unfilled(text: str) -> str:
+    """What still is ``...``: names, and lines; empty if nothing is, or if the text is no Python."""
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError):
+        return ""
+    names, lines = [], []
+    for node in ast.walk(tree):
+        value = node.value if isinstance(node, ast.Assign | ast.AnnAssign | ast.Expr | ast.Return) else None
+        if not (isinstance(value, ast.Constant) and value.value is Ellipsis):
+            continue
+        if isinstance(node, ast.Assign):
+            names += [ast.unparse(target) for target in node.targets]
+        else:
+            lines.append(node.lineno)  # type: ignore[attr-defined]
+    told = [", ".join(names)] if names else []
+    if lines:
+        told.append(f"the ... in line{'s' if len(lines) > 1 else ''} {', '.join(map(str, lines))}")
+    return " and ".join(told)
+
+
+def load(text: str, path: str) -> types.ModuleType:
+    """The module that a text is; it is run anew each time, and known to nobody."""
+    module = types.ModuleType("answer")
+    module.__file__ = path
+    # Dataclasses look their module up while they are made.
+    known, sys.modules["answer"] = sys.modules.get("answer"), module
+    try:
+        exec(compile(text, path, "exec"), module.__dict__)
+    finally:
+        if known is None:
+            del sys.modules["answer"]
+        else:
+            sys.modules["answer"] = known
+    return module
+
+
+def in_one_line(error: BaseException, path: str) -> str:
+    """An error of a student's file: its kind, its words, and the line of the file."""
+    if isinstance(error, SyntaxError) and error.filename == path:
+        return f"line {error.lineno}: {error.msg}"
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
+    text = (str(error).splitlines() or [""])[0]
+    return (f"line {lines[-1]}: " if lines else "") + f"{type(error).__name__}: {text}".rstrip(": ")
+
+
+# ---------------------------------------------------------------- the rungs
+
+
+def _empty(seen: Mapping[str, Observation]) -> bool:
+    """Whether nothing has been filled in yet: then there is nothing to diagnose."""
+    answers = [observation.answer for observation in seen.values()]
+    return all(answer is None or not any(isinstance(v, np.ndarray) for v in answer.values()) for answer in answers)
+
+
+def _runs(exercise: Exercise, seen: Mapping[str, Observation], function, on: Probe, path: str) -> str:
+    for rung, observation in seen.items():
+        if observation.error:
+            try:
+                function(**copied(on.cases[rung]))
+            except Exception as error:
+                return in_one_line(error, path)
+            return observation.error
+        if observation.answer is None:
+            return f"{exercise.function} returned {observation.returned}; expected a dictionary of named arrays"
+        missing = [name for name in exercise.required if name not in observation.answer]
+        if missing:
+            return f"the answer lacks {', '.join(missing)}; it has {', '.join(observation.answer) or 'nothing'}"
+        strange = [name for name, value in observation.answer.items() if not isinstance(value, np.ndarray)]
+        if strange:
+            value = observation.answer[strange[0]]
+            return f"{strange[0]} is {'None' if value is None else type(value).__name__}; expected an array of numbers"
+    return ""
+
+
+def _shapes(exercise: Exercise, seen: Mapping[str, Observation], on: Probe) -> Rung:
+    for rung, observation in seen.items():
+        for name, right in on.right[rung].items():
+            mine = (observation.answer or {}).get(name)
+            if not isinstance(mine, np.ndarray):
+                continue
+            if mine.shape != np.shape(right):
+                return Rung(
+                    "shapes",
+                    False,
+                    f"{name} has shape {mine.shape}; expected {np.shape(right)}{_shape_words(mine, right)}",
+                )
+            if mine.dtype.kind == "c":
+                return Rung("shapes", False, f"{name} holds complex numbers; expected real ones")
+            if mine.dtype.kind in "biu" and np.asarray(right).dtype.kind == "f":
+                return Rung("shapes", False, f"{name} has dtype {mine.dtype}; expected floating point")
+    return Rung("shapes", True)
+
+
+def _shape_words(mine: np.ndarray, right: np.ndarray) -> str:
+    """What may have happened to a shape."""
+    one, other = mine.shape, np.shape(right)
+    if one == other[::-1] and len(one) > 1:
+        return ": it is transposed"
+    if sorted(one) == sorted(other) and len(one) > 1:
+        return ": its axes are in another order"
+    if tuple(n for n in one if n != 1) == tuple(n for n in other if n != 1):
+        return ": an axis of length 1 is missing" if len(one) < len(other) else ": it has an axis of length 1 too many"
+    if len(one) == len(other) + 1 and one[1:] == other:
+        return ": a sum over the batch is missing" if len(one) <= 3 else ": a sum is missing"
+    if len(one) == len(other) and all(a == b or b == 1 for a, b in zip(one, other)):
+        return ": something was broadcast against it"
+    if len(one) < len(other):
+        return ": it was summed over too many axes"
+    return ""
+
+
+def _repeatable(exercise: Exercise, seen: Mapping[str, Observation], function, seed: int) -> Rung:
+    if any(observation.unsteady for observation in seen.values()):
+        return Rung(
+            "repeatable",
+            False,
+            "a second call with the same arguments gives another answer: is something kept between calls?",
+        )
+    # Other numbers in between: what remembers the first ones is found out.
+    on = probe(exercise, seed, 1)
+    for rung, arguments in on.cases.items():
+        observe(function, arguments)
+        again = observe(function, probe(exercise, seed, 0).cases[rung])
+        first, second = seen[rung].answer or {}, again.answer or {}
+        for name in first:
+            one, other = first[name], second.get(name)
+            if isinstance(one, np.ndarray) and not (
+                isinstance(other, np.ndarray) and np.array_equal(one, other, equal_nan=True)
+            ):
+                return Rung("repeatable", False, f"{name} depends on what the function was called with before")
+    return Rung("repeatable", True)
+
+
+def _linear(exercise: Exercise, function, on: Probe) -> Rung:
+    """B(2u + 3v) = 2 B(u) + 3 B(v): clipping inside, a kept state or a square betray themselves."""
+    rung, arguments = next(iter(on.cases.items()))
+    rng = np.random.default_rng(on.seed)
+    others = {name: rng.standard_normal(np.shape(arguments[name])) for name in exercise.upstream}
+    both = {name: 2 * arguments[name] + 3 * others[name] for name in exercise.upstream}
+    answers = [observe(function, {**arguments, **each}).answer for each in ({}, others, both)]
+    if any(answer is None for answer in answers):
+        return Rung("linear", False, "with other upstream gradients there is no answer")
+    first, second, sums = answers
+    worst = 0.0
+    for name, value in first.items():  # type: ignore[union-attr]
+        parts = [answer.get(name) for answer in (first, second, sums)]  # type: ignore[union-attr]
+        if name not in on.right[rung] or not all(
+            isinstance(part, np.ndarray) and part.dtype.kind == "f" for part in parts
+        ):
+            continue
+        if not all(part.shape == np.shape(value) for part in parts):
+            continue
+        error = distance(2 * parts[0] + 3 * parts[1], parts[2])
+        worst = max(worst, error)
+        if not error <= LINEAR:
+            return Rung(
+                "linear",
+                False,
+                f"{name} is not linear in {', '.join(exercise.upstream)}: twice the gradient in has to "
+                "give twice the gradient out",
+                max_rel=error,
+            )
+    return Rung("linear", True, max_rel=worst)
+
+
+def _first_step(exercise: Exercise, module: Any, seed: int, result: Result) -> Rung | None:
+    """The step that a walk is made of, where the answer holds it: then its mistakes are told line by line."""
+    if exercise.first_step is None:
+        return None
+    step = exercises()[exercise.first_step]
+    function = getattr(module, step.function, None)
+    if not callable(function):
+        return None
+    on = probe(step, seed, 0)
+    seen = on.see(function)
+    if any(observation.answer is None for observation in seen.values()) or not diagnosis.shared_names(step, seen, on):
+        return None
+    found = first_wrong(step, seen, on)
+    if found is None:
+        return Rung("step", True)
+    result.findings += diagnosis.diagnose(step, function, seed)
+    return Rung("step", False, f"{found[1]} of {step.function} is wrong")
+
+
+def _values(exercise: Exercise, rung: str, seen: Observation, on: Probe, result: Result) -> Rung:
+    answer, right = seen.answer or {}, on.right[rung]
+    errors = {
+        name: distance(answer[name], right[name]) if isinstance(answer.get(name), np.ndarray) else np.inf
+        for name in right
+        if name in exercise.required or name in answer
+    }
+    required = [name for name in exercise.required if name in errors]
+    wrong = [name for name, error in errors.items() if not error <= SINGLE]
+    worst = max(errors.values(), default=np.inf)
+    share = sum(name not in wrong for name in required) / len(required) if required else 0.0
+    if not wrong:
+        if worst > EXACT and not any("float32" in note for note in result.notes):
+            result.notes.append(f"right to {worst:.0e}: as right as float32 can be; in float64 it would be 1e-15")
+        return Rung(rung, True, max_rel=worst)
+    told = ", ".join(f"{name} {_size(errors[name])}{_relation(answer, right, name)}" for name in wrong[:4])
+    more = f" and {len(wrong) - 4} more" if len(wrong) > 4 else ""
+    return Rung(rung, False, f"wrong: {told}{more}", share, worst)
+
+
+def _size(error: float) -> str:
+    return f"(error {error:.1e})" if np.isfinite(error) else ""
+
+
+def _relation(answer: Mapping[str, Any], right: Mapping[str, np.ndarray], name: str) -> str:
+    words = relation_of(answer.get(name), right[name])
+    return f", {words}" if words else ""

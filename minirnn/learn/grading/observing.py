@@ -1,0 +1,173 @@
+"""What can be seen of a function from outside: what it returns, what it changes, whether it does so twice."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+EXACT, SINGLE = 1e-9, 1e-5  # relative errors that rounding of float64 and of float32 stays below
+
+
+@dataclass
+class Observation:
+    """One call.
+
+    Args:
+      answer: what was returned, by name; None if something else was returned, or nothing.
+      changed: arguments that were changed, by name: by how much.
+      unsteady: whether a second call with the same arguments gave something else.
+      error: what went wrong, in one line; empty if nothing did.
+      returned: the type of what was returned.
+    """
+
+    answer: dict[str, np.ndarray] | None = None
+    changed: dict[str, np.ndarray] = field(default_factory=dict)
+    unsteady: bool = False
+    error: str = ""
+    returned: str = ""
+
+
+def copied(value: Any, known: dict[int, Any] | None = None) -> Any:
+    """Arguments, with every array copied once: what was one array stays one."""
+    known = {} if known is None else known
+    if id(value) in known:
+        return known[id(value)]
+    if isinstance(value, np.ndarray):
+        made: Any = value.copy()
+    elif isinstance(value, Mapping):
+        made = {key: copied(part, known) for key, part in value.items()}
+    elif hasattr(value, "_fields"):
+        made = type(value)(*(copied(part, known) for part in value))
+    elif isinstance(value, list | tuple):
+        made = type(value)(copied(part, known) for part in value)
+    else:
+        made = copy.deepcopy(value)
+    known[id(value)] = made
+    return made
+
+
+def leaves(value: Any, name: str = "") -> Iterable[tuple[str, np.ndarray]]:
+    """The arrays of an argument, by path."""
+    if isinstance(value, np.ndarray):
+        yield name, value
+    elif isinstance(value, Mapping):
+        for key, part in value.items():
+            yield from leaves(part, f"{name}[{key!r}]" if name else str(key))
+    elif hasattr(value, "_fields"):
+        for key, part in zip(value._fields, value):
+            yield from leaves(part, f"{name}.{key}")
+    elif isinstance(value, list | tuple):
+        for place, part in enumerate(value):
+            yield from leaves(part, f"{name}[{place}]")
+
+
+def observe(function: Callable[..., Any], arguments: Mapping[str, Any], twice: bool = False) -> Observation:
+    """Calls a function on copies of the arguments, and looks.
+
+    Args:
+      function: returns a dictionary of arrays.
+      arguments: by name; they are not changed.
+      twice: also call it a second time.
+    """
+    mine = copied(dict(arguments))
+    seen = Observation()
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        try:
+            answer = function(**mine)
+        except Exception as error:
+            seen.error = f"{type(error).__name__}: {error}".splitlines()[0]
+            seen.returned = "nothing"
+            return seen
+        seen.returned = type(answer).__name__
+        if isinstance(answer, Mapping):
+            seen.answer = {str(name): as_array(value) for name, value in answer.items()}
+        seen.changed = _changes(dict(arguments), mine)
+        if twice and seen.answer is not None:
+            again = observe(function, arguments)
+            first, second = seen.answer, again.answer or {}
+            seen.unsteady = first.keys() != second.keys() or any(
+                not _equal(first[name], second[name]) for name in first
+            )
+    return seen
+
+
+def _changes(before: dict[str, Any], after: dict[str, Any]) -> dict[str, np.ndarray]:
+    """What was added to each array, by path; NaN where an array is another one now."""
+    old, new = arrays(before), arrays(after)
+    if len(old) == len(new) and all(a.shape == b.shape and not (a != b).any() for a, b in zip(old, new)):
+        return {}
+    known, changed = dict(leaves(before)), {}
+    for name, array in leaves(after):
+        if name not in known or array.shape != known[name].shape:
+            changed[name] = np.asarray(np.nan)
+        elif not np.array_equal(array, known[name]):
+            changed[name] = array - known[name]
+    return changed
+
+
+def arrays(value: Any) -> list[np.ndarray]:
+    """The different arrays of an argument, in order."""
+    found: dict[int, np.ndarray] = {}
+    left = [value]
+    while left:
+        part = left.pop()
+        if isinstance(part, np.ndarray):
+            found.setdefault(id(part), part)
+        elif isinstance(part, Mapping):
+            left += part.values()
+        elif isinstance(part, list | tuple):
+            left += part
+    return list(found.values())
+
+
+def as_array(value: Any) -> Any:
+    """An array of what was returned; ``...`` and None stay what they are, as does what is no number."""
+    if value is Ellipsis or value is None:
+        return value
+    try:
+        array = np.array(value)  # a copy: a view of an argument may change later
+    except Exception:
+        return value
+    return array if array.dtype.kind in "biufc" else value
+
+
+def _equal(a: Any, b: Any) -> bool:
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        return a.shape == b.shape and np.array_equal(a, b, equal_nan=True)
+    return a is b
+
+
+def distance(a: Any, b: Any) -> float:
+    """||a - b|| / max(||a||, ||b||); inf where shapes differ or a number is missing in one of them."""
+    a, b = np.asarray(a), np.asarray(b)
+    if a.shape != b.shape:
+        return np.inf
+    if a.size == 0:
+        return 0.0
+    with np.errstate(all="ignore"):
+        a, b = a.astype(np.result_type(a, np.float64)), b.astype(np.result_type(b, np.float64))
+        if not (np.isfinite(a).all() and np.isfinite(b).all()):
+            same = np.array_equal(np.isfinite(a), np.isfinite(b)) and np.isfinite(a).any()
+            known = np.isfinite(a) & np.isfinite(b)
+            return distance(a[known], b[known]) if same else np.inf
+        size = max(np.linalg.norm(a), np.linalg.norm(b))
+        return float(np.linalg.norm(a - b) / size) if size > 0 else 0.0
+
+
+def alike(a: Observation, b: Observation, names: Iterable[str], bound: float) -> bool:
+    """Whether two functions did the same: the answers of these names, what was changed, and whether it was steady."""
+    if a.answer is None or b.answer is None or a.changed.keys() != b.changed.keys() or a.unsteady != b.unsteady:
+        return False
+    for name in names:
+        if name not in a.answer or name not in b.answer:
+            return False
+        one, other = a.answer[name], b.answer[name]
+        if not (isinstance(one, np.ndarray) and isinstance(other, np.ndarray) and distance(one, other) <= bound):
+            return False
+    return all(distance(a.changed[name], b.changed[name]) <= bound for name in a.changed)
