@@ -62,8 +62,8 @@ print("\n".join(line[4:] for line in source.splitlines() if "# L" in line))
 # %% [markdown]
 # ## Two paths to c
 #
-# Since everything is linear in what comes in, we can send the parts through one by one: only dh⁺, then only dc⁺. **Predict
-# before you run:** which of dz^i, dz^f, dz^g, dz^o become zero if only dc⁺ comes in?
+# Since everything is linear in what comes in, we can send the parts through one by one: only dh⁺, then only dc⁺.
+# **Predict before you run:** which of dz^i, dz^f, dz^g, dz^o become zero if only dc⁺ comes in?
 
 # %%
 dh, dc = rng.standard_normal((2, B, H))
