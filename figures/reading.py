@@ -14,7 +14,7 @@ from PIL import Image  # matplotlib needs it too
 from minirnn.learn.reading.page import page
 from minirnn.learn.reading.subjects import read
 
-WIDTH, HEIGHT, WHOLE, SCALE = 940, 1750, 8000, 1.4
+WIDTH, HEIGHT, WHOLE, SCALE = 940, 1700, 8000, 1.4
 MARKED = "L3"  # the equation that is shown as if somebody had followed its number
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 

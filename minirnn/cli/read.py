@@ -111,7 +111,10 @@ def _write(arguments: argparse.Namespace, readings, number: str, out: Path | Non
         out = Path(tempfile.mkdtemp(prefix="minirnn-")) / f"{'all' if arguments.all else readings[0].name}.html"
     base = arguments.base
     if base is None:
-        base = f"{Path(os.path.relpath(PACKAGE.parent, out.resolve().parent)).as_posix()}/"
+        try:
+            base = f"{Path(os.path.relpath(PACKAGE.parent, out.resolve().parent)).as_posix()}/"
+        except ValueError:  # another drive
+            base = PACKAGE.parent.as_uri()
     base = base if base.endswith("/") else f"{base}/"
     command = "minirnn read --all" if arguments.all else f"minirnn read {readings[0].name}"
     made = text.markdown(readings, base) if out.suffix.lower() == ".md" else page(readings, base, command)

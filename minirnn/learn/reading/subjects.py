@@ -283,7 +283,11 @@ class _Cell(_Other):
         if number[0] in "PH":
             return self.engine("readable", number, self.walker)
         pieces = tuple(self.sources.file(f"readable/{self.name}.py").required(number))
-        return Half(pieces, before=self._before("readable", equation), **self._product("readable", equation))
+        before = self._before("readable", equation)
+        if before and not self.linear:
+            see = self.sources.file("readable/engine.py").calling("np.matmul")
+            return Half(pieces, before, note="of a whole sequence zx is one product for all steps", see=see)
+        return Half(pieces, before, **self._product("readable", equation))
 
     def jax(self, equation: Equation) -> Half:
         number = equation.id
@@ -295,7 +299,11 @@ class _Cell(_Other):
             return replace(found, note=ROUNDED) if self.linear and number in ("P2", "P3") else found
         if equation.where == "both":
             pieces = tuple(self.sources.file(f"fast/{self.name}.py").required(number))
-            return Half(pieces, before=self._before("fast", equation))
+            before = self._before("fast", equation)
+            if before and not self.linear:
+                see = self.sources.file("fast/scan.py").whole("_forward_step")
+                return Half(pieces, before, note="of a whole sequence `_forward_step` forms both", see=see)
+            return Half(pieces, before)
         if self.linear:
             see = self.sources.file(f"fast/{self.name}.py").whole("coefficients")
             return Half(note="derived by `jax.grad` from the lines of `coefficients`", see=see)
