@@ -115,7 +115,7 @@ def _facts(pen: Pen) -> str:
     if reading.gates:
         blocks = "".join(f'<span class="block gate-{g}">{g}</span>' for g in reading.gates)
         items.append(("Blocks of H columns, in this order", f'<span class="blocks">{blocks}</span>'))
-    links = {}
+    links: dict[str, dict[str, Piece]] = {}
     for row in reading.rows:
         for half, name in ((row.numpy, "NumPy"), (row.jax, "JAX")):
             for piece in (*half.pieces, *half.before):
