@@ -32,6 +32,7 @@ COMMANDS = (
     "explain",
     "export",
     "read",
+    "learn",
     "bench",
 )
 LOST = 3  # exit status of a process that misses another one, for the launcher
@@ -168,6 +169,19 @@ def _run(chosen: argparse.Namespace) -> int:
         return 130
 
 
+# Errors of the library that are one line for people: about data, files, options, and what students hand in.
+_FOR_PEOPLE = {
+    "UsageError",
+    "DataError",
+    "ModelFileError",
+    "TrainingError",
+    "ParameterError",
+    "SearchError",
+    "WorkspaceError",
+    "AnswerError",
+    "SubmissionError",
+}
+
+
 def _for_people(error: ValueError) -> bool:
-    names = {cls.__name__ for cls in type(error).__mro__}
-    return bool(names & {"UsageError", "DataError", "ModelFileError", "TrainingError", "ParameterError", "SearchError"})
+    return bool(_FOR_PEOPLE & {cls.__name__ for cls in type(error).__mro__})

@@ -1,8 +1,8 @@
 """A worked answer as a text of labelled lines; and the same text with some of its lines wrong.
 
 A label is an equation's number, or a few words in brackets, at the end of a line: ``dc = ...  # L10``,
-``dh_next = dh_prev  # [carry]``. A mistake of the catalogue is another line under the same label, so that a mistake is a
-text like any other, and its consequences are computed by running it.
+``dh_next = dh_prev  # [carry]``. A mistake of the catalogue is another line under the same label, so that a mistake is
+a text like any other, and its consequences are computed by running it.
 
 From the same text comes the stub that a student starts from: every labelled line loses its right side. What stands
 between ``# blank`` and ``# end`` is left out as a whole.
@@ -90,10 +90,8 @@ class Function:
             code = _compiled(_replaced(self.text, tuple(sorted(wrong.items()))))
             exec(code, namespace)
             return namespace[self.name]
-        codes = [
-            statement_of(statement.label, wrong[statement.label]).code if statement.label in wrong else statement.code
-            for statement in self.statements
-        ]
+        others = {label: statement_of(label, text) for label, text in wrong.items()}
+        codes = [others.get(each.label or "", each).code for each in self.statements]
 
         def run(*given, **named):
             scope = self.scope(namespace, given, named)

@@ -8,6 +8,7 @@ equation that they differentiate.
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -185,7 +186,12 @@ def _unpacked_weights(lesson: Lesson, number: str) -> tuple[str, ...]:
 
 
 def _as_dict(names) -> str:
-    return "{" + ", ".join(f'"{name}": {name}' for name in names) + "}"
+    """A dictionary of these names, over several lines where one would be too long."""
+    pairs = [f'"{name}": {name}' for name in names]
+    if len(", ".join(pairs)) < 90:
+        return "{" + ", ".join(pairs) + "}"
+    lines = textwrap.wrap(", ".join(pair.replace(" ", "\0") for pair in pairs), 100)
+    return "{\n" + "".join(f"        {line}\n" for line in lines).replace("\0", " ") + "    }"
 
 
 def _asked_by(lesson: Lesson, name: str) -> tuple[Equation, ...]:
@@ -259,7 +265,7 @@ def backward_text(lesson: Lesson) -> str:
         *(f"      {name}    (B, H)     {words[name]}" for name in last),
         "      caches  T of them, caches[t] of the forward step t",
         "",
-        f"    Returns dxs (T, B, D), {', '.join(first)} (gradients of the initial state), {', '.join(lesson.gradients)}.",
+        f"    Returns dxs (T, B, D), {', '.join(first)} (of the initial state), {', '.join(lesson.gradients)}.",
         '    """',
         "    T = len(caches)",
         f"    dxs, sums = [None] * T, dict.fromkeys([{sums}], 0.0)",

@@ -23,7 +23,7 @@ def find(name: str) -> Exercise:
     """
     found = exercises().get(name)
     if found is None:
-        near = difflib.get_close_matches(name, exercises(), 1, 0.4)
+        near = difflib.get_close_matches(name, exercises(), 1, 0.6)
         raise KeyError(f"there is no exercise {name!r}" + (f"; did you mean {near[0]}?" if near else ""))
     return found
 

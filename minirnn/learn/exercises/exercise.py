@@ -15,7 +15,6 @@ from minirnn.learn.programs import Program
 # What a rung of the ladder is worth; an exercise's further situations are worth as much as "sequence" and "masks".
 POINTS = {
     "own work": 0, "runs": 1, "shapes": 1, "inputs": 1, "repeatable": 1, "linear": 1, "values": 5, "answer": 3,
-    "step": 0,
 }  # fmt: skip
 OTHER_POINTS = 3
 TIMES = ("a warm-up", "easy", "takes thought", "hard", "for a quiet evening")
@@ -51,6 +50,7 @@ class Exercise:
       needs_sigmoid: whether the file begins with a function ``sigmoid``.
       imports: modules that an answer may import, besides NumPy and a few of the standard library.
       judge: for what no worked answer can decide: ``judge(module, rng) -> list of rungs`` of its own.
+      judged: the names of those rungs, in order.
       points: of rungs that are worth other than usual.
       first_step: an exercise whose function the answer may hold as well; it is then judged too, before the values.
       solved: whether the library knows the answer. Where not, ``truth`` does.
@@ -78,6 +78,7 @@ class Exercise:
     needs_sigmoid: bool = False
     imports: tuple[str, ...] = ()
     judge: Callable[[Any, np.random.Generator], list[Any]] | None = None
+    judged: tuple[str, ...] = ("values",)
     points: Mapping[str, float] = field(default_factory=dict)
     first_step: str | None = None
     solved: bool = True
@@ -135,9 +136,16 @@ class Exercise:
             raise ValueError(f"the answer of {self.name} is not part of the library: it is for grades")
         return self.file(self.program.solution)
 
-    def points_of(self, rung: str) -> float:
-        """What a rung is worth."""
-        return self.points.get(rung, POINTS.get(rung, OTHER_POINTS))
+    @functools.cached_property
+    def rungs(self) -> dict[str, float]:
+        """The rungs that every answer is measured by, in order, and what each is worth."""
+        if self.judge is not None:
+            names = ["own work", "runs", *self.judged]
+        else:
+            names = ["own work", "runs", "shapes", "inputs", "repeatable"]
+            names += ["linear"] * bool(self.upstream) + ["answer"] * (self.more_rungs is not None)
+            names += self.cases(np.random.default_rng(0))
+        return {name: self.points.get(name, POINTS.get(name, OTHER_POINTS)) for name in names}
 
     def right(self, arguments: dict[str, Any]) -> dict[str, np.ndarray]:
         """What a right answer returns, with every intermediate that the worked answer names."""

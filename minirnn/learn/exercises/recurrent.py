@@ -79,14 +79,14 @@ _STEP = (
     "Write one step forward. Every line has its equation above it; W and b hold the blocks of all gates side by side."
 )
 _STEP_BACKWARD = (
-    "Write one step backward. Above each group of lines stands the forward equation that they differentiate; the names of "
-    "what is asked for tell you with respect to what. Return every gradient by name: the more of them you return, the more "
-    "precisely a mistake can be told."
+    "Write one step backward. Above each group of lines stands the forward equation that they differentiate; the names "
+    "of what is asked for tell you with respect to what. Return every gradient by name: the more of them you return, the "
+    "more precisely a mistake can be told."
 )
 _BACKWARD = (
-    "Walk from the last step to the first. What a step returns for the state before it is what arrives at the step before. "
-    "Take your own step_backward if you have done that exercise. Return the gradients of the inputs, of the initial state "
-    "and of the weights."
+    "Walk from the last step to the first. What a step returns for the state before it is what arrives at the step "
+    "before. Take your own step_backward if you have done that exercise. Return the gradients of the inputs, of the "
+    "initial state and of the weights."
 )
 
 
@@ -160,8 +160,8 @@ _WALK_HINTS = (
     "Which gradient arrives at the last step from a step after it? It is an argument of the function.",
     "Three things happen at every step: the gradients of the weights are added up, dx is kept, and what belongs to the "
     "state before becomes what arrives next.",
-    "for t in reversed(range(T)): call step_backward with dys[t] and what is carried; after the loop, what is carried is the "
-    "gradient of the initial state.",
+    "for t in reversed(range(T)): call step_backward with dys[t] and what is carried; after the loop, what is carried "
+    "is the gradient of the initial state.",
 )
 EXERCISES = (
     *_three(
@@ -175,10 +175,10 @@ EXERCISES = (
                 "h is the tanh of z, elementwise: np.tanh.",
             ),
             (
-                "Go backward through the equations in the opposite order: first what arrives at h, then z, then all that z reads.",
+                "Go through the equations in the opposite order: first what arrives at h, then z, then all that z reads.",
                 "The slope of tanh can be written with its output: with h = tanh(z), dh/dz = 1 - h².",
-                "For z = x @ Wx: dx = dz @ Wx.T and dWx = x.T @ dz. The shapes leave no other way. b is added to every row: its "
-                "gradient is the sum over the rows.",
+                "For z = x @ Wx: dx = dz @ Wx.T and dWx = x.T @ dz. The shapes leave no other way. b is added to every "
+                "row: its gradient is the sum over the rows.",
             ),
             _WALK_HINTS,
         ),
@@ -197,8 +197,8 @@ EXERCISES = (
             (
                 "c_t reaches the loss on two ways: through h_t, and through c_{t+1}. Which argument brings the second?",
                 "In a product such as f * c_prev, each factor is multiplied by the other one to get its gradient.",
-                "The slope of sigma is i * (1 - i), that of tanh is 1 - g**2, both written with the outputs that you are given. "
-                "The blocks of dz stand in the order of z.",
+                "The slope of sigma is i * (1 - i), that of tanh is 1 - g**2, both written with the outputs that you are "
+                "given. The blocks of dz stand in the order of z.",
             ),
             (_WALK_HINTS[0], _WALK_HINTS[1], _WALK_HINTS[2] + " Carry both: dh_next and dc_next."),
         ),
@@ -210,7 +210,7 @@ EXERCISES = (
         (10, 30, 20),
         (
             (
-                "zx comes from x and holds the bias; zh comes from h_prev and holds none. Both have the blocks r, z, n.",
+                "zx comes from x and holds the bias; zh comes from h_prev, without one. Both have the blocks r, z, n.",
                 "r multiplies the bracket of zh_n and b_hn, not zh_n alone.",
                 "z = 1 takes all of the new, z = 0 keeps all of the old.",
             ),

@@ -32,7 +32,7 @@ from minirnn.learn.reading.source import Sources
 _SOURCES = Sources()
 
 
-@dataclass
+@dataclass(eq=False)
 class Wrong:
     """A line that does not do what it should with what it was given.
 
@@ -123,8 +123,8 @@ def wrong_lines(exercise: Exercise, seen: Sequence[Mapping[str, Observation]], p
     """The lines that are wrong in themselves, whatever they were given; [] where that cannot be told."""
     statements = exercise.program.statements
     rung = next(iter(probes[0].cases))
-    answers = [each[rung].answer for each in seen]
-    if statements is None or any(answer is None for answer in answers):
+    answers = [answer for each in seen if (answer := each[rung].answer) is not None]
+    if statements is None or len(answers) < len(seen):
         return []
     walked = [_walk(statements, on.cases[rung], answer, on.right[rung]) for on, answer in zip(probes, answers)]
     labels = [[place for place, *_ in one] for one in walked]
@@ -140,7 +140,7 @@ def _walk(statements, arguments, answer, right) -> list[tuple[int, str, dict[str
     """(place of the statement, name, scope) of every line that is wrong given the answer's own numbers."""
     scope: dict[str, Any] = {"np": np, "sigmoid": sigmoid, **arguments}
     trusted = set(scope)
-    wrong = []
+    wrong: list[tuple[int, str, dict[str, Any]]] = []
     for place, statement in enumerate(statements):
         before = dict(scope)
         with np.errstate(all="ignore"):
@@ -188,7 +188,8 @@ def explain_lines(
 
 
 def _explains(mistake: Mistake, line: Wrong) -> bool:
-    statement = statement_of(line.statement.label, mistake.wrong[line.statement.label])
+    label = str(line.statement.label)
+    statement = statement_of(label, mistake.wrong[label])
     for scope, values in zip(line.scopes, line.values):
         names = dict(scope)
         with np.errstate(all="ignore"):
@@ -230,7 +231,7 @@ def read_formula(exercise: Exercise, line: Wrong, function, probes: Sequence[Pro
                 for key, value in arguments.items()
             }
             answer = observe(function, alone).answer
-            if answer is None or np.shape(answer.get(line.name)) != shape:
+            if answer is None or line.name not in answer or np.shape(answer[line.name]) != shape:
                 return None
             earlier = [key for key in scope if key in answer and isinstance(answer[key], np.ndarray)]
             bases = {key: answer[key] for key in reversed(earlier) if np.shape(answer[key]) == shape}

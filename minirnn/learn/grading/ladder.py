@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import sys
-import time
 import traceback
 import types
 from collections.abc import Mapping
@@ -25,6 +24,7 @@ from minirnn.learn.grading.probes import Probe, probe
 from minirnn.learn.grading.result import Result, Rung
 from minirnn.learn.grading.rules import broken_rules
 
+MOST_NAMES = 5  # that are told in one line
 LINEAR = 1e-4  # what is not linear in its upstream gradients is further off, even if it computes in float32
 
 
@@ -39,11 +39,7 @@ def grade(exercise: Exercise, text: str, path: str = "answer.py", seed: int = 0)
     """
     result = Result(exercise.name, seed)
     _climb(exercise, text, path, seed, result)
-    for rung in result.rungs:
-        worth = exercise.points_of(rung.name)
-        result.of += worth
-        result.points += worth * rung.share
-    result.seconds = time.perf_counter() - result.started
+    result.finish(exercise.rungs)
     return result
 
 
@@ -54,25 +50,26 @@ def _climb(exercise: Exercise, text: str, path: str, seed: int, result: Result) 
     blanks = unfilled(text)
     if blanks:
         rungs.append(Rung("runs", False, f"still to be filled in: {blanks}"))
-        return _rest(exercise, rungs, seed)
+        return
     try:
         module = load(text, path)
     except Exception as error:
         rungs.append(Rung("runs", False, in_one_line(error, path)))
-        return _rest(exercise, rungs, seed)
+        return
     if exercise.judge is not None:
+        rungs.append(Rung("runs", True))
         rungs.extend(exercise.judge(module, np.random.default_rng((seed, 0))))
-        return None
+        return
     function = getattr(module, exercise.function, None)
     if not callable(function):
         rungs.append(Rung("runs", False, f"expected a function {exercise.function}, and {path} has none"))
-        return _rest(exercise, rungs, seed)
+        return
     on = probe(exercise, seed, 0)
     seen = {name: observe(function, arguments, twice=True) for name, arguments in on.cases.items()}
     message = _runs(exercise, seen, function, on, path)
     rungs.append(Rung("runs", not message, message))
     if message and not any(observation.answer for observation in seen.values()):
-        return _rest(exercise, rungs, seed)
+        return
     rungs.append(_shapes(exercise, seen, on))
     changed = sorted({name for observation in seen.values() for name in observation.changed})
     rungs.append(
@@ -93,23 +90,13 @@ def _climb(exercise: Exercise, text: str, path: str, seed: int, result: Result) 
     for name in on.cases:
         rungs.append(_values(exercise, name, seen[name], on, result))
     if result.passed or _empty(seen):
-        return None
+        return
     if before is None or before.ok:
         result.findings += diagnosis.diagnose(exercise, function, seed)
     found = first_wrong(exercise, seen, on)
     if found is not None:
         finding = result.findings[0] if result.findings else None
         result.first_wrong = {"name": finding.name if finding and finding.name else found[1], "t": found[2]}
-    return None
-
-
-def _rest(exercise: Exercise, rungs: list[Rung], seed: int) -> None:
-    """The rungs that could not be tried, so that every answer has the same ones."""
-    names = ["shapes", "inputs", "repeatable", *(["linear"] if exercise.upstream else [])]
-    if exercise.judge is None:
-        rungs += [Rung(name, None, "not tried") for name in [*names, *probe(exercise, seed, 0).cases]]
-    else:
-        rungs.append(Rung("values", None, "not tried"))
 
 
 def unfilled(text: str) -> str:
@@ -255,16 +242,11 @@ def _linear(exercise: Exercise, function, on: Probe) -> Rung:
     answers = [observe(function, {**arguments, **each}).answer for each in ({}, others, both)]
     if any(answer is None for answer in answers):
         return Rung("linear", False, "with other upstream gradients there is no answer")
-    first, second, sums = answers
     worst = 0.0
-    for name, value in first.items():  # type: ignore[union-attr]
-        parts = [answer.get(name) for answer in (first, second, sums)]  # type: ignore[union-attr]
-        if name not in on.right[rung] or not all(
-            isinstance(part, np.ndarray) and part.dtype.kind == "f" for part in parts
-        ):
-            continue
-        if not all(part.shape == np.shape(value) for part in parts):
-            continue
+    for name in on.right[rung]:
+        parts = [part for answer in answers if isinstance(part := (answer or {}).get(name), np.ndarray)]
+        if len(parts) < 3 or len({part.shape for part in parts}) > 1 or any(part.dtype.kind != "f" for part in parts):
+            continue  # other rungs say so
         error = distance(2 * parts[0] + 3 * parts[1], parts[2])
         worst = max(worst, error)
         if not error <= LINEAR:
@@ -312,15 +294,8 @@ def _values(exercise: Exercise, rung: str, seen: Observation, on: Probe, result:
         if worst > EXACT and not any("float32" in note for note in result.notes):
             result.notes.append(f"right to {worst:.0e}: as right as float32 can be; in float64 it would be 1e-15")
         return Rung(rung, True, max_rel=worst)
-    told = ", ".join(f"{name} {_size(errors[name])}{_relation(answer, right, name)}" for name in wrong[:4])
-    more = f" and {len(wrong) - 4} more" if len(wrong) > 4 else ""
-    return Rung(rung, False, f"wrong: {told}{more}", share, worst)
-
-
-def _size(error: float) -> str:
-    return f"(error {error:.1e})" if np.isfinite(error) else ""
-
-
-def _relation(answer: Mapping[str, Any], right: Mapping[str, np.ndarray], name: str) -> str:
-    words = relation_of(answer.get(name), right[name])
-    return f", {words}" if words else ""
+    told = ", ".join(wrong[:MOST_NAMES]) + (f" and {len(wrong) - MOST_NAMES} more" if len(wrong) > MOST_NAMES else "")
+    size = f" (error {errors[wrong[0]]:.1e})" if np.isfinite(errors[wrong[0]]) else ""
+    words = relation_of(answer.get(wrong[0]), right[wrong[0]])
+    relation = f"; {wrong[0]}{size}, {words}" if words else f"; {wrong[0]}{size}"
+    return Rung(rung, False, f"{len(wrong)} of {len(errors)} arrays are not right: {told}{relation}", share, worst)

@@ -1,7 +1,7 @@
 """Reads a formula back from numbers: which product of known factors is it that a student's function computes?
 
-A gradient is linear in what arrives from above. So it is probed with one of the upstream gradients at a time, the others
-zero: what comes out is one term of the formula. A term is looked for as ``k * upstream * factor * factor ...``, with
+A gradient is linear in what arrives from above. So it is probed with one of the upstream gradients at a time, the
+others zero: what comes out is one term of the formula. A term is looked for as ``k * upstream * factor * ...``, with
 every product of up to four factors that can be made of the gates. No catalogue is needed.
 """
 
@@ -73,7 +73,7 @@ def term(values: np.ndarray, bases: Mapping[str, np.ndarray], products: Products
         sizes = np.linalg.norm(candidates, axis=1)
         with np.errstate(all="ignore"):
             cosines = candidates @ wanted / (sizes * size)
-        for place in np.flatnonzero(np.abs(cosines) >= 1 - BOUND):
+        for place in map(int, np.flatnonzero(np.abs(cosines) >= 1 - BOUND)):
             factor = float(np.sign(cosines[place]) * size / sizes[place])
             number = next((text for value, text in NUMBERS.items() if abs(factor - value) <= 1e-7 * abs(value)), None)
             if number is None or np.linalg.norm(wanted - factor * candidates[place]) > 1e-7 * size:
@@ -94,8 +94,8 @@ def formula(
     """The formula of a quantity that is linear in upstream gradients, or None.
 
     Args:
-      probes: for each upstream gradient that was sent down alone: the quantity, and every gradient that was known before
-        it, by name.
+      probes: for each upstream gradient that was sent down alone: the quantity, and every gradient that was known
+        before it, by name.
       factors: what the gradients may be multiplied by, by the text that computes it.
       preferred: names of gradients that the right formula uses.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +19,7 @@ class Rung:
       ok: whether all is well; None where a rung below it broke, so that it was not tried.
       message: one line that says what is wrong, or what was seen.
       share: of its points, from 0 to 1.
+      points: what it is worth; set when all rungs are known.
       max_rel: the largest relative error of an array, where arrays were compared.
     """
 
@@ -26,6 +28,7 @@ class Rung:
     message: str = ""
     share: float = 0.0
     max_rel: float | None = None
+    points: float = 0.0
 
     def __post_init__(self) -> None:
         if self.ok:
@@ -38,8 +41,8 @@ class Finding:
 
     Args:
       id: of the catalogue's entry; empty where none fits.
-      confidence: ``"exact"`` (the numbers of this entry, on two probes), ``"read back"`` (the formula was found from the
-        numbers, but is in no catalogue) or ``"unknown"``.
+      confidence: ``"exact"`` (the numbers of this entry, on two probes), ``"read back"`` (the formula was found from
+        the numbers, but is in no catalogue) or ``"unknown"``.
       name: the quantity.
       equation: the number of its equation, or empty.
       where: where it is wrong.
@@ -81,8 +84,6 @@ class Result:
     seed: int
     rungs: list[Rung] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
-    points: float = 0.0
-    of: float = 0.0
     first_wrong: dict[str, Any] | None = None
     notes: list[str] = field(default_factory=list)
     hints_used: int = 0
@@ -93,6 +94,28 @@ class Result:
     def passed(self) -> bool:
         """Whether every rung is well."""
         return bool(self.rungs) and all(rung.ok for rung in self.rungs)
+
+    @property
+    def points(self) -> float:
+        """What the answer gets."""
+        return sum(rung.points * rung.share for rung in self.rungs)
+
+    @property
+    def of(self) -> float:
+        """What a right answer gets."""
+        return sum(rung.points for rung in self.rungs)
+
+    def finish(self, rungs: Mapping[str, float]) -> None:
+        """Adds the rungs that were not tried, and what each is worth.
+
+        Args:
+          rungs: name of every rung to its points.
+        """
+        tried = {rung.name for rung in self.rungs}
+        self.rungs += [Rung(name, None, "not tried") for name in rungs if name not in tried]
+        for rung in self.rungs:
+            rung.points = rungs.get(rung.name, 0.0)
+        self.seconds = time.perf_counter() - self.started
 
     def as_dict(self) -> dict[str, Any]:
         """For machines; the names are stable."""
@@ -109,6 +132,8 @@ class Result:
                     "ok": rung.ok,
                     "max_rel": rung.max_rel if rung.max_rel is None or rung.max_rel < float("inf") else None,
                     "message": rung.message,
+                    "points": round(rung.points * rung.share, 2),
+                    "of": rung.points,
                 }
                 for rung in self.rungs
             ],

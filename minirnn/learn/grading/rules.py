@@ -57,7 +57,8 @@ def broken_rules(text: str, exercise: Exercise) -> str:
             names = []
         for name in names:
             if name.split(".")[0] not in allowed:
-                return f"{line}{name} must not be imported here: the answer is to be derived ({', '.join(sorted(allowed - {'__future__'}))} may)"
+                may = ", ".join(sorted(allowed - {"__future__"}))
+                return f"{line}{name} must not be imported here: the answer is to be derived ({may} may)"
         if isinstance(node, ast.Name) and node.id in REACHES:
             return f"{line}{node.id} is not needed here, and not allowed"
         if isinstance(node, ast.Attribute) and node.attr in HIDDEN:

@@ -1,0 +1,1 @@
+"""The parts of ``minirnn learn``: what is printed, and what teachers call."""
