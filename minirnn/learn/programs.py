@@ -68,7 +68,8 @@ class Function:
     def __init__(self, text: str) -> None:
         self.text = text
         definition = ast.parse(text).body[0]
-        assert isinstance(definition, ast.FunctionDef)
+        if not isinstance(definition, ast.FunctionDef):
+            raise ValueError(f"line {text.splitlines()[0]!r} is no function")
         self.name = definition.name
         self.arguments = [argument.arg for argument in definition.args.args]
         lines = text.splitlines()
@@ -76,7 +77,8 @@ class Function:
         self.labels = tuple(match["label"] for match in matches if match)
         body = definition.body[1:] if ast.get_docstring(definition) is not None else definition.body
         self.statements: list[Statement] | None = None
-        if all(isinstance(node, ast.Assign) for node in body[:-1]) and isinstance(body[-1], ast.Return):
+        plain = not definition.decorator_list and isinstance(body[-1], ast.Return)
+        if plain and all(isinstance(node, ast.Assign) for node in body[:-1]):
             self.statements = []
             for node in body[:-1]:
                 match = matches[node.lineno - 1]
@@ -137,8 +139,11 @@ class Program:
     """A worked answer.
 
     Args:
-      text: Python functions, with labelled lines; nothing else stands at the outermost level.
+      text: Python functions, with labelled lines; at the outermost level stand only they, and single lines that call
+        something (``cell.defvjp(...)``).
       function: the name of the function that answers the exercise.
+      library: makes further names that the text may use, such as ``jnp``; called when the text is first run.
+      view: makes, of all names of an answer, the function that is tried; None takes the one that answers.
 
     >>> program = Program("def twice(x):\\n    y = 2 * x  # [double]\\n    return y\\n", "twice")
     >>> program.compiled()(x=3), program.compiled({"[double]": "y = x"})(x=3)
@@ -152,6 +157,8 @@ class Program:
 
     text: str
     function: str
+    library: Callable[[], dict[str, Any]] | None = None
+    view: Callable[[Mapping[str, Any]], Callable[..., Any]] | None = None
 
     @functools.cached_property
     def lines(self) -> dict[str, Line]:
@@ -170,17 +177,25 @@ class Program:
         return found
 
     @functools.cached_property
+    def parts(self) -> list[Function | str]:
+        """Its functions, and its single lines, in order."""
+        lines = self.text.splitlines()
+        found: list[Function | str] = []
+        for node in ast.parse(self.text).body:
+            first = min(part.lineno for part in (node, *getattr(node, "decorator_list", ())))
+            text = "\n".join(lines[first - 1 : node.end_lineno])
+            found.append(Function(text) if isinstance(node, ast.FunctionDef) else text)
+        return found
+
+    @property
     def functions(self) -> dict[str, Function]:
         """Its functions by name, in order."""
-        tree = ast.parse(self.text)
-        lines = self.text.splitlines()
-        parts = ["\n".join(lines[node.lineno - 1 : node.end_lineno]) for node in tree.body]
-        return {part.name: part for part in map(Function, parts)}
+        return {part.name: part for part in self.parts if isinstance(part, Function)}
 
     @property
     def statements(self) -> list[Statement] | None:
         """Those of the function that answers, if it has no branches and is the only one."""
-        return self.functions[self.function].statements if len(self.functions) == 1 else None
+        return self.functions[self.function].statements if len(self.parts) == 1 and self.view is None else None
 
     def source(self, wrong: Mapping[str, str]) -> str:
         """The text with the lines under these labels replaced; a replacement may have several lines, or none.
@@ -203,10 +218,14 @@ class Program:
         """The function that answers, with these lines replaced."""
         self.check(wrong or {})
         names: dict[str, Any] = {"np": np, "sigmoid": sigmoid, "__builtins__": builtins}
-        for name, function in self.functions.items():
-            mine = {label: code for label, code in (wrong or {}).items() if label in function.labels}
-            names[name] = function.bind(names, mine)
-        return names[self.function]
+        names |= self.library() if self.library else {}
+        for part in self.parts:
+            if isinstance(part, Function):
+                mine = {label: code for label, code in (wrong or {}).items() if label in part.labels}
+                names[part.name] = part.bind(names, mine)
+            else:
+                exec(_compiled(_replaced(part, tuple(sorted((wrong or {}).items())))), names)
+        return self.view(names) if self.view else names[self.function]
 
     @functools.cached_property
     def stub(self) -> str:

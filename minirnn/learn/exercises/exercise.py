@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -57,6 +58,13 @@ class Exercise:
       truth: ``truth(arguments) -> {name: array}`` where no worked answer is part of the library.
       given: lines above the function: constants, a given function.
       more_rungs: ``more_rungs(module) -> list of rungs`` that come before the values: a question to be answered, say.
+      more: names of the rungs that ``more_rungs`` returns, for answers that do not get so far.
+      library: makes further names that the worked answer may use, such as ``jnp``.
+      view: ``view(names)`` makes, of all names of an answer, the function that is tried, where that is more than one
+        function that returns a dictionary.
+      traits: names in what that function returns that say how an answer goes about it (1.0 or 0.0), to what is told where
+        it is another than the right one's; each is a rung of its own.
+      like: an exercise whose known mistakes can happen here too.
     """
 
     name: str
@@ -85,11 +93,16 @@ class Exercise:
     truth: Callable[[dict[str, Any]], dict[str, np.ndarray]] | None = None
     given: str = ""
     more_rungs: Callable[[Any], list[Any]] | None = None
+    more: tuple[str, ...] = ()
+    library: Callable[[], dict[str, Any]] | None = None
+    view: Callable[[Mapping[str, Any]], Callable[..., Any]] | None = None
+    traits: Mapping[str, str] = field(default_factory=dict)
+    like: str = ""
 
     @functools.cached_property
     def program(self) -> Program:
         """The worked answer; of an exercise without one, its stub."""
-        return Program(self.text(), self.function)
+        return Program(self.text(), self.function, self.library, self.view)
 
     @functools.cached_property
     def header(self) -> str:
@@ -111,8 +124,9 @@ class Exercise:
     def file(self, body: str) -> str:
         """A whole file: the head, imports, what is given, and the body."""
         imports = "import numpy as np\n" if "jax" not in self.imports else "import jax\nimport jax.numpy as jnp\n"
-        if "jax" in self.imports and "np." in body + self.given:
-            imports += "import numpy as np\n"
+        if "jax" in self.imports:
+            imports += "import numpy as np\n" if re.search(r"\bnp\.", body + self.given) else ""
+            imports += "from jax import lax\n" if re.search(r"(?<!\.)\blax\.", body + self.given) else ""
         parts = [f'{self.header}\n\n{imports}\nEXERCISE = "{self.name}"\n']
         if self.needs_sigmoid:
             parts.append(SIGMOID)
@@ -144,11 +158,11 @@ class Exercise:
         else:
             names = ["own work", "runs", "shapes", "inputs", "repeatable"]
             names += ["linear"] * bool(self.upstream) + ["answer"] * (self.more_rungs is not None)
-            names += self.cases(np.random.default_rng(0))
+            names += [*self.traits, *self.cases(np.random.default_rng(0))]
         return {name: self.points.get(name, POINTS.get(name, OTHER_POINTS)) for name in names}
 
     def right(self, arguments: dict[str, Any]) -> dict[str, np.ndarray]:
         """What a right answer returns, with every intermediate that the worked answer names."""
         if self.truth is not None:
             return self.truth(arguments)
-        return self.program.compiled()(**arguments)
+        return {name: np.asarray(value) for name, value in self.program.compiled()(**arguments).items()}

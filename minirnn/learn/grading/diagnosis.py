@@ -174,7 +174,7 @@ def explain_lines(
 ) -> list[Finding]:
     """A finding for every wrong line, or for every known mistake that explains several of them."""
     left, findings = list(lines), []
-    known = sorted(of_exercise(exercise.name), key=lambda mistake: -len(mistake.labels))
+    known = sorted(of_exercise(exercise.like or exercise.name), key=lambda mistake: -len(mistake.labels))
     for mistake in known:
         mine = [line for line in left if line.statement.label in mistake.labels]
         if {line.statement.label for line in mine} == mistake.labels and all(_explains(mistake, line) for line in mine):

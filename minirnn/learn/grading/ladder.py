@@ -64,6 +64,8 @@ def _climb(exercise: Exercise, text: str, path: str, seed: int, result: Result) 
     if not callable(function):
         rungs.append(Rung("runs", False, f"expected a function {exercise.function}, and {path} has none"))
         return
+    if exercise.view is not None:
+        function = exercise.view(vars(module))
     on = probe(exercise, seed, 0)
     seen = {name: observe(function, arguments, twice=True) for name, arguments in on.cases.items()}
     message = _runs(exercise, seen, function, on, path)
@@ -87,6 +89,7 @@ def _climb(exercise: Exercise, text: str, path: str, seed: int, result: Result) 
         rungs.append(before)
     if exercise.more_rungs is not None:
         rungs.extend(exercise.more_rungs(module))
+    rungs.extend(_traits(exercise, seen, on))
     for name in on.cases:
         rungs.append(_values(exercise, name, seen[name], on, result))
     if result.passed or _empty(seen):
@@ -279,12 +282,21 @@ def _first_step(exercise: Exercise, module: Any, seed: int, result: Result) -> R
     return Rung("step", False, f"{found[1]} of {step.function} is wrong")
 
 
+def _traits(exercise: Exercise, seen: Mapping[str, Observation], on: Probe) -> list[Rung]:
+    """How an answer goes about it, which its numbers do not show."""
+    rungs = []
+    for name, message in exercise.traits.items():
+        ok = all(distance((o.answer or {}).get(name, np.nan), on.right[rung][name]) == 0 for rung, o in seen.items())
+        rungs.append(Rung(name, ok, "" if ok else message))
+    return rungs
+
+
 def _values(exercise: Exercise, rung: str, seen: Observation, on: Probe, result: Result) -> Rung:
     answer, right = seen.answer or {}, on.right[rung]
     errors = {
         name: distance(answer[name], right[name]) if isinstance(answer.get(name), np.ndarray) else np.inf
         for name in right
-        if name in exercise.required or name in answer
+        if name in exercise.required or (name in answer and name not in exercise.traits)
     }
     required = [name for name in exercise.required if name in errors]
     wrong = [name for name, error in errors.items() if not error <= SINGLE]

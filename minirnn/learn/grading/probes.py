@@ -117,10 +117,10 @@ def _projection(size: int) -> np.ndarray:
 @functools.lru_cache(maxsize=64)
 def singles(exercise: Exercise, seed: int) -> Table:
     """What every known mistake of an exercise does."""
-    return Table([(mistake,) for mistake in of_exercise(exercise.name)], probe(exercise, seed, 0))
+    return Table([(mistake,) for mistake in of_exercise(exercise.like or exercise.name)], probe(exercise, seed, 0))
 
 
 @functools.lru_cache(maxsize=8)
 def doubles(exercise: Exercise, seed: int) -> Table:
     """What every pair of known mistakes does: some thousands."""
-    return Table(list(pairs(of_exercise(exercise.name))), probe(exercise, seed, 0))
+    return Table(list(pairs(of_exercise(exercise.like or exercise.name))), probe(exercise, seed, 0))
