@@ -58,12 +58,11 @@ class Exercise:
       truth: ``truth(arguments) -> {name: array}`` where no worked answer is part of the library.
       given: lines above the function: constants, a given function.
       more_rungs: ``more_rungs(module) -> list of rungs`` that come before the values: a question to be answered, say.
-      more: names of the rungs that ``more_rungs`` returns, for answers that do not get so far.
       library: makes further names that the worked answer may use, such as ``jnp``.
       view: ``view(names)`` makes, of all names of an answer, the function that is tried, where that is more than one
         function that returns a dictionary.
-      traits: names in what that function returns that say how an answer goes about it (1.0 or 0.0), to what is told where
-        it is another than the right one's; each is a rung of its own.
+      traits: names in what that function returns that say how an answer goes about it (1.0 or 0.0), to what is told
+        where that is not as in a right one; each is a rung of its own.
       like: an exercise whose known mistakes can happen here too.
     """
 
@@ -93,7 +92,6 @@ class Exercise:
     truth: Callable[[dict[str, Any]], dict[str, np.ndarray]] | None = None
     given: str = ""
     more_rungs: Callable[[Any], list[Any]] | None = None
-    more: tuple[str, ...] = ()
     library: Callable[[], dict[str, Any]] | None = None
     view: Callable[[Mapping[str, Any]], Callable[..., Any]] | None = None
     traits: Mapping[str, str] = field(default_factory=dict)

@@ -100,13 +100,13 @@ def observe(function: Callable[..., Any], arguments: Mapping[str, Any], twice: b
 def _changes(before: dict[str, Any], after: dict[str, Any]) -> dict[str, np.ndarray]:
     """What was added to each array, by path; NaN where an array is another one now."""
     old, new = arrays(before), arrays(after)
-    if len(old) == len(new) and all(a.shape == b.shape and not (a != b).any() for a, b in zip(old, new)):
+    if len(old) == len(new) and all(_equal(a, b) for a, b in zip(old, new)):
         return {}
     known, changed = dict(leaves(before)), {}
     for name, array in leaves(after):
         if name not in known or array.shape != known[name].shape:
             changed[name] = np.asarray(np.nan)
-        elif not np.array_equal(array, known[name]):
+        elif not _equal(array, known[name]):
             changed[name] = array - known[name]
     return changed
 
@@ -153,8 +153,10 @@ def distance(a: Any, b: Any) -> float:
     with np.errstate(all="ignore"):
         a, b = a.astype(np.result_type(a, np.float64)), b.astype(np.result_type(b, np.float64))
         if not (np.isfinite(a).all() and np.isfinite(b).all()):
-            same = np.array_equal(np.isfinite(a), np.isfinite(b)) and np.isfinite(a).any()
+            same = np.array_equal(np.isfinite(a), np.isfinite(b))
             known = np.isfinite(a) & np.isfinite(b)
+            if same and not known.any():
+                return 0.0 if np.array_equal(a, b, equal_nan=True) else np.inf
             return distance(a[known], b[known]) if same else np.inf
         size = max(np.linalg.norm(a), np.linalg.norm(b))
         return float(np.linalg.norm(a - b) / size) if size > 0 else 0.0

@@ -8,10 +8,16 @@ from __future__ import annotations
 
 import functools
 
-from minirnn.learn.mistakes import general, gru, gru_reset_before, lstm
+from minirnn.learn.mistakes import general, gru, gru_reset_before, lstm, training
 from minirnn.learn.mistakes.mistake import Mistake
 
-CATALOGUE: tuple[Mistake, ...] = (*lstm.MISTAKES, *gru.MISTAKES, *gru_reset_before.MISTAKES, *general.MISTAKES)
+CATALOGUE: tuple[Mistake, ...] = (
+    *lstm.MISTAKES,
+    *gru.MISTAKES,
+    *gru_reset_before.MISTAKES,
+    *general.MISTAKES,
+    *training.MISTAKES,
+)
 FAMILIES = {
     "lstm": "the LSTM",
     "gru": "the GRU that resets after the product",
