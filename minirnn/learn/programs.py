@@ -77,8 +77,8 @@ class Function:
         self.labels = tuple(match["label"] for match in matches if match)
         body = definition.body[1:] if ast.get_docstring(definition) is not None else definition.body
         self.statements: list[Statement] | None = None
-        plain = not definition.decorator_list and isinstance(body[-1], ast.Return)
-        if plain and all(isinstance(node, ast.Assign) for node in body[:-1]):
+        plain = not definition.decorator_list and all(isinstance(node, ast.Assign) for node in body[:-1])
+        if plain and isinstance(body[-1], ast.Return) and matches[body[-1].lineno - 1] is None:
             self.statements = []
             for node in body[:-1]:
                 match = matches[node.lineno - 1]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 
-from minirnn.learn.mistakes import general, gru, gru_reset_before, lstm, training
+from minirnn.learn.mistakes import general, gru, gru_reset_before, jax_tasks, lstm, structure, training
 from minirnn.learn.mistakes.mistake import Mistake
 
 CATALOGUE: tuple[Mistake, ...] = (
@@ -17,6 +17,8 @@ CATALOGUE: tuple[Mistake, ...] = (
     *gru_reset_before.MISTAKES,
     *general.MISTAKES,
     *training.MISTAKES,
+    *structure.MISTAKES,
+    *jax_tasks.MISTAKES,
 )
 FAMILIES = {
     "lstm": "the LSTM",
