@@ -80,8 +80,8 @@ _STEP = (
 )
 _STEP_BACKWARD = (
     "Write one step backward. Above each group of lines stands the forward equation that they differentiate; the names "
-    "of what is asked for tell you with respect to what. Return every gradient by name: the more of them you return, the "
-    "more precisely a mistake can be told."
+    "of what is asked for tell you with respect to what. Return every gradient by name: the more of them you return, "
+    "the more precisely a mistake can be told."
 )
 _BACKWARD = (
     "Walk from the last step to the first. What a step returns for the state before it is what arrives at the step "
@@ -175,7 +175,7 @@ EXERCISES = (
                 "h is the tanh of z, elementwise: np.tanh.",
             ),
             (
-                "Go through the equations in the opposite order: first what arrives at h, then z, then all that z reads.",
+                "Take the equations in the opposite order: first what arrives at h, then z, then all that z reads.",
                 "The slope of tanh can be written with its output: with h = tanh(z), dh/dz = 1 - h².",
                 "For z = x @ Wx: dx = dz @ Wx.T and dWx = x.T @ dz. The shapes leave no other way. b is added to every "
                 "row: its gradient is the sum over the rows.",
@@ -197,8 +197,8 @@ EXERCISES = (
             (
                 "c_t reaches the loss on two ways: through h_t, and through c_{t+1}. Which argument brings the second?",
                 "In a product such as f * c_prev, each factor is multiplied by the other one to get its gradient.",
-                "The slope of sigma is i * (1 - i), that of tanh is 1 - g**2, both written with the outputs that you are "
-                "given. The blocks of dz stand in the order of z.",
+                "The slope of sigma is i * (1 - i), that of tanh is 1 - g**2, both written with the outputs that you "
+                "are given. The blocks of dz stand in the order of z.",
             ),
             (_WALK_HINTS[0], _WALK_HINTS[1], _WALK_HINTS[2] + " Carry both: dh_next and dc_next."),
         ),

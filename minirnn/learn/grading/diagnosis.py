@@ -239,8 +239,18 @@ def read_formula(exercise: Exercise, line: Wrong, function, probes: Sequence[Pro
             gathered.append((answer[line.name], bases))
         if not gathered or not factors:
             return None
-        texts.append(readback.formula(gathered, factors, sorted(line.statement.read)))
+        holds = functools.partial(_holds, scope, line.values[number])
+        texts.append(readback.formula(gathered, factors, sorted(line.statement.read), holds))
     return texts[0] if texts[0] is not None and texts.count(texts[0]) == len(texts) else None
+
+
+def _holds(scope: Mapping[str, Any], values: np.ndarray, text: str) -> bool:
+    """Whether a formula gives these values."""
+    with np.errstate(all="ignore"):
+        return distance(eval(text, {"np": np, "sigmoid": sigmoid, **scope}), values) <= SINGLE
+
+
+_STATES = ("h", "c", "h_prev", "c_prev", "u")  # no gates: nobody takes 1 - h for anything
 
 
 def factors_of(scope: Mapping[str, Any], upstream: Sequence[str], shape: tuple[int, ...]) -> dict[str, np.ndarray]:
@@ -249,7 +259,9 @@ def factors_of(scope: Mapping[str, Any], upstream: Sequence[str], shape: tuple[i
     for name, value in scope.items():
         if not isinstance(value, np.ndarray) or value.shape != shape or name in upstream or _is_gradient(name, scope):
             continue
-        found |= {name: value, f"1 - {name}": 1 - value, f"1 - {name}**2": 1 - value**2}
+        found |= {name: value, f"1 - {name}**2": 1 - value**2}
+        if name not in _STATES:
+            found[f"1 - {name}"] = 1 - value
         if name == "c":
             found |= {"np.tanh(c)": np.tanh(value), "1 - np.tanh(c)**2": 1 - np.tanh(value) ** 2}
         bias = scope.get(f"b_{name[1:]}")
@@ -328,8 +340,11 @@ def where_of(exercise: Exercise, seen, on: Probe) -> str:
     if found is None:
         return f"Every number is right, but {changed[0]} was changed." if changed else "Every number is right."
     rung, name, t = found
+    if name in exercise.traits:
+        return f"Every number is right, but {exercise.traits[name]}."
     answer, right = seen[rung].answer or {}, on.right[rung]
-    fine = [n for n in right if n in answer and distance(answer[n], right[n]) <= SINGLE]
+    named = [n for n in right if n in answer and n not in exercise.traits]
+    fine = [n for n in named if distance(answer[n], right[n]) <= SINGLE]
     text = f"First wrong: {name}"
     if t is not None:
         T = len(right[name])

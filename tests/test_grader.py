@@ -1,0 +1,317 @@
+"""The grader graded: known mistakes are named, nothing else is, right answers pass in whichever style."""
+
+import ast
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from minirnn import readable
+from minirnn.equations import EQUATIONS
+from minirnn.learn.exercises import exercises
+from minirnn.learn.exercises.recurrent import B, D, H, T, run, weights
+from minirnn.learn.grading import trial
+from minirnn.learn.grading.diagnosis import diagnose
+from minirnn.learn.grading.ladder import grade
+from minirnn.learn.grading.probes import combined, pairs, probe
+from minirnn.learn.mistakes import CATALOGUE, by_id, of_exercise
+from minirnn.learn.recurrent import LESSONS
+from minirnn.params import map_state
+
+HERE = Path(__file__).parent
+NUMPY = [e for e in exercises().values() if e.judge is None]
+# Where the catalogue knows mistakes; those of JAX stand in test_exercises_jax.py.
+TOLD = [e for e in NUMPY if e.solved and of_exercise(e.name) and "jax" not in e.imports]
+RANDOM = {
+    f"{cell}_{part}": 65 if part == "step_backward" else 60
+    for cell in LESSONS
+    for part in ("step_backward", "backward")
+}
+
+
+def named(exercises):
+    return pytest.mark.parametrize("exercise", exercises, ids=[e.name for e in exercises])
+
+
+# ---------------------------------------------------------------- the table
+
+
+@named(TOLD)
+def test_every_known_mistake_is_called_by_its_name(exercise):
+    said = trial.try_singles(exercise)
+    assert {name: outcome for name, outcome in said.items() if outcome != "itself"} == {}
+
+
+@named([e for e in TOLD if len(of_exercise(e.name)) > 1])
+def test_nine_of_ten_pairs_are_named_and_none_by_a_false_name(exercise):
+    every = (
+        1 + len(list(pairs(of_exercise(exercise.name)))) // 2000
+    )  # of the two largest only a third; all in the figure
+    said = Counter(trial.try_pairs(exercise, every).values())
+    assert said["false"] == 0, said
+    # Where one mistake hides the other, nothing is left of the second in the numbers, and one is named.
+    assert said["itself"] >= 0.9 * (said.total() - said["fewer, same numbers"]), said
+
+
+@pytest.mark.parametrize("name", RANDOM)
+def test_a_formula_of_no_catalogue_gets_no_name(name):
+    tried = trial.try_random(exercises()[name], RANDOM[name], seed=len(name))
+    for line, outcome, findings in tried:
+        assert outcome in ("formula", "unknown"), f"{line}: {[(f.id, f.formula) for f in findings]}"
+        assert not any(finding.id for finding in findings), line
+    if name.endswith("step_backward"):  # where lines can be told apart, many formulas can be read back
+        assert sum(outcome == "formula" for _, outcome, _ in tried) >= len(tried) // 4
+
+
+def test_five_hundred_formulas_are_tried():
+    assert sum(RANDOM.values()) >= 500
+
+
+def test_the_catalogue_is_as_large_as_it_says():
+    families = Counter(mistake.family for mistake in CATALOGUE)
+    assert families["lstm"] >= 55
+    assert families["gru"] >= 26
+    assert families["gru_reset_before"] >= 21
+    assert families["general"] >= 18
+    assert len(by_id()) == len(CATALOGUE)
+    assert not set(by_id()) & set(EQUATIONS)
+
+
+@pytest.mark.parametrize("mistake", CATALOGUE, ids=[m.id for m in CATALOGUE])
+def test_an_entry_is_whole(mistake):
+    assert mistake.equation in EQUATIONS or not mistake.equation
+    assert mistake.term
+    assert mistake.why
+    assert not mistake.term.endswith(".")
+    assert not mistake.why.endswith(".")
+    for name in mistake.where:
+        lines = exercises()[name].program.lines
+        assert mistake.labels <= set(lines)
+        for label, wrong in mistake.wrong.items():
+            assert wrong != lines[label].code
+            ast.parse(wrong)
+
+
+def test_a_name_is_judged_by_numbers_that_the_grader_has_not_seen():
+    """The judge itself can fail: a name that is not true is called false."""
+    exercise = exercises()["lstm_step_backward"]
+    a, b = by_id()["lstm.dc.no-slope"], by_id()["lstm.df.uses-c"]
+    on = probe(exercise, 0, trial.UNSEEN)
+    assert trial._same(exercise, on, a.wrong, a.wrong)
+    assert not trial._same(exercise, on, a.wrong, b.wrong)
+    assert not trial._same(exercise, on, a.wrong, combined((a, b)))
+
+
+# ---------------------------------------------------------------- answers
+
+
+@named(list(exercises().values()))
+def test_a_stub_fails_and_gets_nothing(exercise):
+    result = grade(exercise, exercise.stub)
+    assert not result.passed
+    assert result.points == 0
+    assert result.of == sum(exercise.rungs.values())
+    assert [rung.name for rung in result.rungs if rung.name in exercise.rungs] == list(exercise.rungs)
+    first = next(rung for rung in result.rungs if rung.ok is False)
+    assert "still to be filled in" in first.message
+
+
+@named([e for e in exercises().values() if e.solved])
+def test_a_solution_passes_with_full_points(exercise):
+    for seed in (0, 1, 4711) if "jax" not in exercise.imports else (4711,):
+        result = grade(exercise, exercise.solution, seed=seed)
+        assert result.passed, [(rung.name, rung.message) for rung in result.rungs if not rung.ok]
+        assert result.points == result.of
+        assert not result.findings
+
+
+@pytest.mark.parametrize("path", sorted((HERE / "answers").glob("*.py")), ids=lambda path: path.stem)
+def test_right_answers_pass_in_whichever_style(path):
+    exercise = next(e for e in sorted(NUMPY, key=lambda e: -len(e.name)) if path.stem.startswith(e.name))
+    result = grade(exercise, path.read_text())
+    assert result.passed, [(rung.name, rung.message) for rung in result.rungs if not rung.ok]
+    if path.stem.endswith("float32"):
+        assert any("float32" in note for note in result.notes)
+
+
+@named([e for e in TOLD if e.name.split("_")[0] in ("rnn", "lstm", "gru") and e.name.endswith(("step", "backward"))])
+def test_a_mistake_is_found_in_a_file_too(exercise):
+    for mistake in of_exercise(exercise.name)[::5]:
+        result = grade(exercise, exercise.file(exercise.program.source(mistake.wrong)), seed=3)
+        assert not result.passed
+        assert result.points < result.of
+        found = [finding.id for finding in result.findings]
+        assert mistake.id in found, (mistake.id, found)
+
+
+def test_mistakes_are_found_without_intermediates_and_in_single_precision():
+    exercise = exercises()["lstm_step_backward"]
+    for a, b in list(pairs(of_exercise(exercise.name)))[::97]:
+        function = exercise.program.compiled(combined((a, b)))
+
+        def bare(dy, dh_next, dc_next, cache, function=function):
+            answer = function(*(np.float32(v) for v in (dy, dh_next, dc_next)), type(cache)(*map(np.float32, cache)))
+            return {name: answer[name] for name in exercise.required}
+
+        found = {finding.id for finding in diagnose(exercise, bare)}
+        assert found == {a.id, b.id} or trial.outcome(exercise, combined((a, b)), (a, b))[0] != "itself", (
+            a.id,
+            b.id,
+            found,
+        )
+
+
+def test_three_mistakes_at_once_are_all_named_where_lines_are():
+    exercise = exercises()["lstm_step_backward"]
+    three = [by_id()[f"lstm.{name}"] for name in ("dc.carry-dropped", "dz_f.no-slope", "dWh.new-h")]
+    found = diagnose(exercise, exercise.program.compiled(combined(three)))
+    assert [finding.id for finding in found] == [mistake.id for mistake in three]
+    assert found[0].where.startswith("First wrong: dc (L10)")
+    assert found[1].where.startswith("Also wrong: dz_f (L15)")
+
+
+def test_a_formula_outside_of_the_catalogue_is_read_back():
+    exercise = exercises()["lstm_step_backward"]
+    found = diagnose(
+        exercise, exercise.program.compiled({"L10": "dc = dc_next + 2 * dh * o * i * (1 - np.tanh(c)**2)"})
+    )
+    (finding,) = found
+    assert finding.confidence == "read back"
+    assert finding.equation == "L10"
+    lines = {"L10": finding.formula}
+    on = probe(exercise, 0, trial.UNSEEN)
+    assert trial._same(exercise, on, {"L10": "dc = dc_next + 2 * dh * o * i * (1 - np.tanh(c)**2)"}, lines)
+
+
+def test_a_walk_says_from_which_step_on_it_is_wrong():
+    exercise = exercises()["rnn_backward"]
+    result = grade(exercise, exercise.file(exercise.program.source({"[carry]": "pass"})))
+    assert result.first_wrong == {"name": "dxs", "t": T - 2}
+    assert f"at t = {T - 2}" in result.findings[0].where
+
+
+# ---------------------------------------------------------------- the worked answers are the library's
+
+
+@pytest.mark.parametrize("cell", LESSONS)
+def test_the_worked_answers_compute_what_the_library_computes(cell, rng):
+    lesson, module = LESSONS[cell], getattr(readable, cell)
+    params = weights(lesson, rng)
+    state = map_state(lambda a: rng.standard_normal(a.shape), module.initial_state(params, B))
+    xs, dys = rng.standard_normal((T, B, D)), rng.standard_normal((T, B, H))
+    dstate = map_state(lambda a: rng.standard_normal(a.shape), state)
+    ys, final, cache = module.forward(params, xs, state)
+    dparams, dxs, dstate0 = module.backward(dys, dstate, cache)
+    parts = {part: getattr(state, part, state) for part in lesson.state}
+
+    step = exercises()[f"{cell}_step"].program.compiled()
+    for t in range(T):
+        seen = step(xs[t], *parts.values(), *params)
+        parts = {part: seen[part] for part in lesson.state}
+        np.testing.assert_allclose(parts["h"], ys[t], rtol=1e-12)
+        for name, value in cache.gates[t]._asdict().items():
+            if name in seen:
+                np.testing.assert_allclose(seen[name], value, rtol=1e-12)
+
+    _, caches = run(lesson, params, xs, state)
+    last = {f"d{part}_T": getattr(dstate, part, dstate) for part in lesson.state}
+    answer = exercises()[f"{cell}_backward"].program.compiled()(dys=dys, **last, caches=caches)
+    right = {"dxs": dxs, **{f"d{part}0": getattr(dstate0, part, dstate0) for part in lesson.state}}
+    right |= {f"d{name}": value for name, value in dparams._asdict().items()}
+    assert set(right) == set(answer)
+    for name, value in right.items():
+        np.testing.assert_allclose(answer[name], value, rtol=1e-10, atol=1e-12, err_msg=name)
+
+
+@pytest.mark.parametrize("cell", LESSONS)
+def test_every_equation_of_a_cell_is_asked_for(cell):
+    """The stub names each equation, and gives away none that is to be derived."""
+    for part, span in (("step", LESSONS[cell].forward), ("step_backward", LESSONS[cell].backward)):
+        exercise = exercises()[f"{cell}_{part}"]
+        for number in exercise.program.lines:
+            if number[0] != "[":
+                assert f"...  # {number}" in exercise.stub
+        if part == "step_backward":
+            for line in exercise.program.lines.values():
+                assert line.code not in exercise.stub
+        assert span
+
+
+# ---------------------------------------------------------------- clear words for what is not right yet
+
+CASES = {
+    "no function": ("x = 1", "runs", "expected a function step_backward"),
+    "syntax": ("def step_backward(:\n    pass", "runs", "line 1: "),
+    "error": ("def step_backward(dy, dh_next, cache):\n    return cache.nothing", "runs", "line 2: AttributeError"),
+    "tuple": (
+        "def step_backward(dy, dh_next, cache):\n    return dy, dy",
+        "runs",
+        "returned tuple; expected a dictionary",
+    ),
+    "missing": ("def step_backward(dy, dh_next, cache):\n    return {'dx': dy}", "runs", "the answer lacks dh_prev"),
+    "arguments": ("def step_backward(dy, cache):\n    return {}", "runs", "unexpected keyword argument 'dh_next'"),
+    "import": (
+        "from minirnn.readable.rnn import step_backward",
+        "own work",
+        "minirnn.readable.rnn must not be imported",
+    ),
+    "eval": ("def step_backward(dy, dh_next, cache):\n    return eval('1')", "own work", "eval is not needed"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_is_not_right_gets_one_clear_line(case):
+    text, rung, words = CASES[case]
+    result = grade(exercises()["rnn_step_backward"], text)
+    broken = {each.name: each.message for each in result.rungs if each.ok is False}
+    assert words in broken[rung]
+    assert all("\n" not in message for message in broken.values())
+
+
+CHANGES = {
+    "transposed": ('"dWx": dWx', '"dWx": dWx.T', "shapes", "dWx has shape (4, 5); expected (5, 4): it is transposed"),
+    "unsummed": (
+        "dz.sum(axis=0)",
+        "dz",
+        "shapes",
+        "db has shape (3, 4); expected (4,): a sum over the batch is missing",
+    ),
+    "squeezed": ('"db": db', '"db": db[None]', "shapes", "it has an axis of length 1 too many"),
+    "summed": ("db = dz.sum(axis=0)", "db = dz.sum()", "shapes", "it was summed over too many axes"),
+    "complex": ('"dx": dx', '"dx": dx + 0j', "shapes", "dx holds complex numbers"),
+    "integers": ('"dx": dx', '"dx": dx.astype(int)', "shapes", "dx has dtype int64"),
+    "mutated": ("dh = dy + dh_next", "dh = dy; dh += dh_next", "inputs", "dy changed"),
+    "random": ('"dx": dx', '"dx": dx + np.random.default_rng().standard_normal()', "repeatable", "another answer"),
+    "square": ("dh = dy + dh_next", "dh = dy + dh_next**2", "linear", "is not linear in dy, dh_next"),
+    "nan": ('"dx": dx', '"dx": dx / 0', "values", "which holds NaN or infinity"),
+    "negative": ('"db": db', '"db": -db', "values", "which is -1 times the right one"),
+    "zero": ('"db": db', '"db": 0 * db', "values", "which is all zero"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_rung_says_what_broke(change):
+    old, new, rung, words = CHANGES[change]
+    exercise = exercises()["rnn_step_backward"]
+    assert old in exercise.solution
+    result = grade(exercise, exercise.solution.replace(old, new))
+    broken = {each.name: each.message for each in result.rungs if each.ok is False}
+    assert words in broken[rung], broken
+
+
+def test_state_between_calls_is_noticed():
+    exercise = exercises()["rnn_step_backward"]
+    kept = exercise.solution.replace("    dh = dy", "    first.append(cache.x)\n    dh = dy").replace(
+        "dWx = x.T", "dWx = first[0].T"
+    )
+    result = grade(exercise, kept.replace("EXERCISE = ", "first = []\nEXERCISE = "))
+    broken = {each.name: each.message for each in result.rungs if each.ok is False}
+    assert "dWx is right for the first numbers only" in broken["repeatable"]
+
+
+def test_a_step_inside_of_a_walk_is_judged_line_by_line():
+    exercise = exercises()["lstm_backward"]
+    wrong = {"L10": "dc = dh * o * (1 - np.tanh(c)**2)", "L15": "dz_f = df", "[carry]": "pass"}
+    result = grade(exercise, exercise.file(exercise.program.source(wrong)))
+    assert [finding.id for finding in result.findings][:2] == ["lstm.dc.carry-dropped", "lstm.dz_f.no-slope"]
