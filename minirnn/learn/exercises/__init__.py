@@ -5,14 +5,23 @@ from __future__ import annotations
 import difflib
 import functools
 
-from minirnn.learn.exercises import recurrent, training
+from minirnn.learn.exercises import jax_gradients, jax_tasks, lengths, recurrent, structure, training, variants
 from minirnn.learn.exercises.exercise import Exercise
 
 
 @functools.cache
 def exercises() -> dict[str, Exercise]:
     """Every exercise by name, in the order of learning."""
-    rooms = (training.GRADIENT_CHECK,), recurrent.EXERCISES, training.EXERCISES
+    rooms = (
+        (training.GRADIENT_CHECK,),
+        recurrent.EXERCISES,
+        training.EXERCISES,
+        lengths.EXERCISES,
+        structure.EXERCISES,
+        variants.EXERCISES,
+        jax_tasks.EXERCISES,
+        jax_gradients.EXERCISES,
+    )
     return {exercise.name: exercise for room in rooms for exercise in room}
 
 

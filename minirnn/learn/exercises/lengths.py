@@ -71,7 +71,8 @@ def _truncated_text() -> str:
     T, h = len(xs), h0
     caches, ys = [], []
     for steps in windows(T, window):
-        h_prev = h  # [state of the window]
+        h_start = h  # [state of the window]
+        h_prev = h_start
         for x in xs[steps]:
             {equation("R1")}
             z = x @ Wx + h_prev @ Wh + b
@@ -81,10 +82,10 @@ def _truncated_text() -> str:
             ys.append(h)
             h_prev = h
     dxs, sums = [None] * T, dict.fromkeys(["dWx", "dWh", "db"], 0.0)
+    # blank: from the last window to the first, and in each from its last step to its first
     dh_next = np.zeros(h0.shape)
     for steps in reversed(windows(T, window)):
         dh_next = np.zeros(h0.shape)  # [edge]
-        # blank: walk through the steps of this window backward, as in rnn_backward
         for t in reversed(range(steps.start, steps.stop)):
             step = step_backward(dys[t], dh_next, caches[t])
             dxs[t] = step["dx"]

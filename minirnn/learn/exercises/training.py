@@ -118,7 +118,8 @@ def _check_answer(module: Any) -> list[Rung]:
     place = np.unravel_index(np.abs(right).argmax(), right.shape)
     wrong[place] *= 1.001
     try:
-        fine, slip = (float(module.check(loss, W.copy(), gradient)["error"]) for gradient in (right, wrong))
+        answers = [module.check(f=loss, x=W.copy(), gradient=gradient) for gradient in (right, wrong)]
+        fine, slip = (float(answer["error"]) for answer in answers)
     except Exception as error:
         return [Rung("answer", False, f"on a real loss: {type(error).__name__}: {error}".splitlines()[0])]
     if not fine <= 1e-6:

@@ -146,7 +146,7 @@ def _equal(a: Any, b: Any) -> bool:
 def distance(a: Any, b: Any) -> float:
     """||a - b|| / max(||a||, ||b||); inf where shapes differ or a number is missing in one of them."""
     a, b = np.asarray(a), np.asarray(b)
-    if a.shape != b.shape:
+    if a.shape != b.shape or a.dtype.kind not in "biufc" or b.dtype.kind not in "biufc":
         return np.inf
     if a.size == 0:
         return 0.0
