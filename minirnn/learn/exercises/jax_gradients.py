@@ -227,6 +227,10 @@ def _join_view(names: Mapping[str, Any]) -> Callable[..., Any]:
     def tried(**given: Any) -> Any:
         if not callable(combine):
             raise TypeError("expected a function combine(first, second), and there is none")
+        if "log depth" not in seen:
+            short, long = map(chain, CHAIN)
+            # Three rounds against seven: a chain that grows with T would be sixteen times as long.
+            seen["log depth"] = float(long <= 6 * short)
         with traced.eager():
             arrays = traced.arrays(given)
             answer = function(**arrays)
@@ -234,12 +238,8 @@ def _join_view(names: Mapping[str, Any]) -> Callable[..., Any]:
                 return answer
             joined = combine((arrays["a"][0], arrays["u"][0]), (arrays["a"][1], arrays["u"][1]))
             pair = zip(("joined a", "joined u"), joined) if isinstance(joined, tuple) and len(joined) == 2 else ()
-            if not seen:
+            if "associative" not in seen:
                 seen["associative"] = float(_associative(combine))
-        if "log depth" not in seen:
-            short, long = map(chain, CHAIN)
-            # Three rounds against seven: a chain that grows with T would be sixteen times as long.
-            seen["log depth"] = float(long <= 6 * short)
         return {**answer, **dict(pair), **seen}
 
     return tried

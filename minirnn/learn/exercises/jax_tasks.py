@@ -21,7 +21,7 @@ from minirnn.learn.recurrent import LESSONS, step_text
 from minirnn.params import RNNParams
 
 T, B, D, H, N = 6, 3, 5, 4, 2  # all different: an array that is turned round has another shape
-_TRACED = (7, 11)  # numbers of steps, or of networks, with which programs are traced
+_TRACED, _COUNTS = (7, 11), (2, 3)  # numbers of steps, and of networks, with which programs are traced
 _SIZES: dict[str, int | tuple[int, ...]] = {"T": (T, *_TRACED), "B": B, "D": D, "H": H, "3H": 3 * H}
 _RIGHT = "64-bit numbers agree to about 1e-15 (||yours - right|| / ||right||); checks compute in 64 bits."
 
@@ -91,7 +91,7 @@ def _scan_traits(function: Callable[..., Any]) -> dict[str, float]:
     dtypes = []
     for dtype in ("float32", "float64"):
         made = traced.shapes(*_flat(_scan_program(function, _TRACED[0], dtype)))
-        dtypes += [getattr(each, "dtype", None) == dtype for each in made.values()]
+        dtypes += [each.dtype == dtype for each in (made.values() if isinstance(made, Mapping) else made)]
     return {
         "one loop": float(traced.operations(short) == traced.operations(long)),
         "compiled": float(not traced.outside_of_jit(short) & heavy),
@@ -109,12 +109,10 @@ def _scan_view(names: Mapping[str, Any]) -> Callable[..., Any]:
     function, seen = names["forward"], dict[str, float]()
 
     def tried(**given: Any) -> Any:
+        seen.update(seen or _scan_traits(function))  # first, so that JAX says what it would say of compiled code
         with traced.eager():
             answer = function(**traced.arrays(given))
-        if isinstance(answer, Mapping):
-            seen.update(seen or _scan_traits(function))
-            answer = {**answer, **seen}
-        return answer
+        return {**answer, **seen} if isinstance(answer, Mapping) else answer
 
     return tried
 
@@ -245,15 +243,13 @@ def _vmap_view(names: Mapping[str, Any]) -> Callable[..., Any]:
         return traced.trace(wrapped, traced.abstract((T, B, D)), traced.abstract((B, H)))
 
     def tried(key: np.ndarray, xs: np.ndarray, targets: np.ndarray, count: int) -> Any:
+        if not seen:
+            few, many = (traced.operations(program(key, each)) for each in _COUNTS)
+            seen["one program"] = float(few == many)
         with traced.eager():
             arrays = traced.arrays({"xs": xs, "targets": targets})
             answer = function(jax.random.wrap_key_data(jnp.asarray(key)), arrays["xs"], arrays["targets"], count)
-        if isinstance(answer, Mapping):
-            if not seen:
-                few, many = (traced.operations(program(key, each)) for each in _TRACED)
-                seen["one program"] = float(few == many)
-            answer = {**answer, **seen}
-        return answer
+        return {**answer, **seen} if isinstance(answer, Mapping) else answer
 
     return tried
 
