@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--exercise", metavar="NAME", help="check all files as this exercise")
     add_options(parser)
-    parser.add_argument("--out", metavar="DIR", help="write class.csv, class.json and gradescope/STUDENT.json")
+    parser.add_argument("--out", metavar="DIR", help="write class.csv, class.json and STUDENT.gradescope.json")
     parser.add_argument("--jobs", type=positive, default=os.cpu_count() or 1, metavar="N", help="files at a time")
     parser.add_argument("--json", action="store_true", help="print what class.json holds, and nothing else")
     parser.epilog = (
@@ -120,15 +120,15 @@ def run(arguments: argparse.Namespace) -> int:
         results = list(tqdm(pool.map(one, answers), total=len(answers), unit="file", disable=None))
     table = classroom.rows(results)
     whole = [{"student": submission.student, "file": str(submission.path), **result} for submission, result in results]
+    by_student = classroom.by_student(results)
     if out is not None:
         try:
             with staged(out) as folder:
                 (folder / "class.csv").write_text(classroom.csv_text(table), encoding="utf-8")
                 (folder / "class.json").write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
-                (folder / "gradescope").mkdir()
-                for student, theirs in classroom.by_student(results).items():
+                for student, theirs in by_student.items():
                     text = json.dumps(classroom.gradescope(theirs), indent=2) + "\n"
-                    (folder / "gradescope" / f"{student}.json").write_text(text, encoding="utf-8")
+                    (folder / f"{student}.gradescope.json").write_text(text, encoding="utf-8")
         except OSError as error:
             raise places.cannot_write(out, error) from None
     if arguments.json:
@@ -136,5 +136,5 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         print("\n".join(classroom.summary(table)))
         if out is not None:
-            print(f"written to {out}: class.csv, class.json, gradescope/")
+            print(f"written to {out}: class.csv, class.json and {len(by_student)} x STUDENT.gradescope.json")
     return 0

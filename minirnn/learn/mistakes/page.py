@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from minirnn.equations import EQUATIONS
@@ -57,7 +59,7 @@ def markdown(mistakes: tuple[Mistake, ...] = CATALOGUE) -> str:
         f"# {len(mistakes)} ways to get backpropagation through time wrong",
         "",
         "Generated from the catalogue that the grader of `minirnn learn` knows; `minirnn learn mistakes` prints the "
-        "same. Each wrong line stands above the right one. Each is told from the others by the numbers alone: the "
+        "same. Each is told from the others by the numbers alone: the "
         "tests run them all. The numbers in the first column are those of [the equations](EQUATIONS.md).",
         "",
     ]
@@ -65,18 +67,28 @@ def markdown(mistakes: tuple[Mistake, ...] = CATALOGUE) -> str:
         mine = [mistake for mistake in mistakes if mistake.family == family]
         if not mine:
             continue
-        out += [f"## Of {title}: {len(mine)}", "", "| equation | wrong, and right | why |", "|---|---|---|"]
+        out += [f"## Of {title}: {len(mine)}", "", "| equation | wrong | right | why |", "|---|---|---|---|"]
         for mistake in mine:
-            pairs = zip(mistake.wrong.values(), right_lines(mistake))
-            code = "<br>".join(f"{_cell(wrong)}<br>{_cell(right)}" for wrong, right in pairs)
+            wrong = "<br>".join(_cell(line) for line in mistake.wrong.values())
+            right = "<br>".join(_cell(line) for line in right_lines(mistake))
             number = mistake.equation if mistake.equation in EQUATIONS else ""
             seen = f" *Seen in {mistake.seen}.*" if mistake.seen else ""
             why = f"{mistake.term}: {mistake.why}.{seen}".replace("|", "\\|")
-            out.append(f'| {number} | {code} | <a id="{mistake.id}"></a>{why} <sub>{mistake.id}</sub> |')
+            out.append(f"| {number} | {wrong} | {right} | {why}<br><sub>{mistake.id}</sub> |")
         out.append("")
     return "\n".join(out)
+
+
+def main() -> None:
+    """Writes the page: ``python -m minirnn.learn.mistakes.page [FILE]``."""
+    target = Path(sys.argv[1]) if len(sys.argv) > 1 else Path("tutorials/MISTAKES.md")
+    target.write_text(markdown(), encoding="utf-8")
 
 
 def _cell(code: str) -> str:
     text = " ; ".join(code.splitlines()) or "pass"
     return f"`{text}`".replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    main()

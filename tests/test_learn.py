@@ -1,0 +1,236 @@
+"""minirnn learn, as a student types it: files, hints, levels, what is kept, and bad inputs."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from commands import run
+
+from minirnn.learn.exercises import exercises
+from minirnn.learn.mistakes import CATALOGUE, by_id
+from minirnn.learn.workspace import NAME
+
+STEP = exercises()["lstm_step_backward"]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def wrong(name: str = "lstm.dc.carry-dropped") -> str:
+    return STEP.file(STEP.program.source(by_id()[name].wrong))
+
+
+def test_the_way_of_a_student(folder):
+    begun = run("learn", "start", "lstm_step_backward")
+    assert begun.status == 0
+    path = folder / "lstm_step_backward.py"
+    assert path.read_text() == STEP.stub
+    assert sorted(p.name for p in folder.iterdir()) == [NAME, path.name]
+
+    first = run("learn", "check", path.name)
+    assert first.status == 1
+    assert "still to be filled in: dh, do, dc" in first.out
+    assert "0 of 10 points" in first.out
+
+    path.write_text(wrong())
+    checked = run("learn", "check")  # the one that was begun
+    assert checked.status == 1
+    assert "First wrong: dc (L10); what is computed before it is right: dh, do." in checked.out
+    assert "dc_next" not in checked.out  # where, not which term
+
+    term = run("learn", "why")
+    assert term.status == 0
+    assert term.out.startswith("In dc: dc_next is missing")
+    assert "right" not in term.out
+    formula = run("learn", "why")
+    assert "yours  dc = dh * o * (1 - np.tanh(c)**2)" in formula.out
+    assert "right  dc = dc_next + dh * o * (1 - np.tanh(c)**2)" in formula.out
+    assert "minirnn/readable/lstm.py:" in formula.out
+
+    path.write_text(STEP.solution)
+    done = run("learn", "check", path.name)
+    assert done.status == 0
+    assert "done, 10 of 10 points" in done.out
+    assert "nothing wrong" in run("learn", "why").out
+    assert "lstm_step_backward" in run("learn", "report").out
+    state = json.loads(run("learn", "report", "--json").out)["exercises"][0]
+    assert state["passed"] is True
+    assert state["checks"] == 3
+
+
+def test_another_mistake_begins_at_the_first_level_again(folder):
+    path = folder / "lstm_step_backward.py"
+    path.write_text(wrong())
+    run("learn", "check", path.name)
+    run("learn", "why")
+    assert "dc_next is missing" in run("learn", "check").out  # what was revealed stays
+    path.write_text(wrong("lstm.df.uses-c"))
+    again = run("learn", "check")
+    assert "First wrong: df (L12)" in again.out
+    assert "c_t stands where" not in again.out
+
+
+def test_hints_come_one_at_a_time():
+    run("learn", "start", "rnn_step")
+    hints = exercises()["rnn_step"].hints
+    for shown in (1, 2, 3, 3):
+        out = run("learn", "hint").out
+        assert [hint in out for hint in hints] == [k < shown for k in range(3)]
+    assert "that is all of them" in out
+    checked = json.loads(run("learn", "check", "--json").out)
+    assert checked["hints_used"] == 3
+
+
+def test_the_result_for_machines_has_its_promised_names(folder):
+    (folder / "mine.py").write_text(wrong())
+    result = json.loads(run("learn", "check", "mine.py", "--json", "--seed", "5").out)
+    assert {
+        "exercise",
+        "version",
+        "seed",
+        "passed",
+        "points",
+        "rungs",
+        "first_wrong",
+        "diagnosis",
+        "hints_used",
+        "seconds",
+    } <= set(result)
+    assert result["exercise"] == "lstm_step_backward"
+    assert result["seed"] == 5
+    assert result["passed"] is False
+    assert result["first_wrong"] == {"name": "dc", "t": None}
+    (finding,) = result["diagnosis"]
+    assert finding["id"] == "lstm.dc.carry-dropped"
+    assert finding["confidence"] == "exact"
+    assert {"name", "ok", "max_rel"} <= set(result["rungs"][0])
+
+
+def test_start_without_a_name_goes_on_and_reset_keeps_what_was_written(folder):
+    assert "rnn_step.py" in run("learn", "start").out
+    again = run("learn", "start", "rnn_step")
+    assert again.status == 2
+    assert "rnn_step.py is there already" in again.err
+    (folder / "rnn_step.py").write_text("mine")
+    for number in (1, 2):
+        (folder / "rnn_step.py").write_text(f"mine {number}")
+        assert run("learn", "reset", "rnn_step").status == 0
+        assert (folder / f"rnn_step.old{number}.py").read_text() == f"mine {number}"
+    assert (folder / "rnn_step.py").read_text() == exercises()["rnn_step"].stub
+    (folder / "rnn_step.py").write_text(exercises()["rnn_step"].solution)
+    assert "next: minirnn learn start rnn_step_backward" in run("learn", "check", "rnn_step.py").out
+    assert "rnn_step_backward.py" in run("learn", "start").out
+
+
+def test_a_solution_is_shown_when_it_is_done_or_given_up(folder):
+    refused = run("learn", "solution", "rnn_step")
+    assert refused.status == 2
+    assert "not done yet" in refused.err
+    assert run("learn", "solution", "rnn_step", "--give-up").out == exercises()["rnn_step"].solution
+    assert "solution seen" in run("learn", "report").out
+    graded = run("learn", "solution", "peephole", "--give-up")
+    assert graded.status == 2
+    assert "for grades" in graded.err
+
+
+def test_the_list_says_what_is_done(folder):
+    (folder / "rnn_step.py").write_text(exercises()["rnn_step"].solution)
+    run("learn", "check", "rnn_step.py")
+    rows = json.loads(run("learn", "list", "--json").out)
+    assert [row["name"] for row in rows] == list(exercises())
+    assert [row["name"] for row in rows if row["passed"]] == ["rnn_step"]
+    assert all(1 <= row["difficulty"] <= 5 and row["minutes"] > 0 for row in rows)
+    assert f"1 of {len(rows)} done" in run("learn", "list").out
+
+
+def test_the_catalogue_can_be_read():
+    assert len(json.loads(run("learn", "mistakes", "--json").out)) == len(CATALOGUE)
+    shown = run("learn", "mistakes", "lstm.dc.carry-dropped").out
+    assert "wrong  dc = dh * o" in shown
+    assert "right  dc = dc_next + dh * o" in shown
+
+
+def test_endless_loops_and_lost_processes_end(folder):
+    (folder / "loop.py").write_text('EXERCISE = "rnn_step"\nwhile True:\n    pass\n')
+    ended = run("learn", "check", "loop.py", "--time-limit", "3")
+    assert ended.status == 1
+    assert "took longer than 3 s" in ended.out
+    (folder / "gone.py").write_text('import sys\nEXERCISE = "rnn_step"\nsys.exit(3)\n')
+    gone = run("learn", "check", "gone.py")
+    assert gone.status == 1
+    assert "runs: " in gone.out
+
+
+BAD = {
+    ("learn",): "VERB",
+    ("learn", "start", "lstm_step_backwards"): "did you mean lstm_step_backward?",
+    ("learn", "check", "nothing.py"): "nothing.py: there is no such file",
+    ("learn", "check", "lstm_step.py"): "begin with: minirnn learn start lstm_step",
+    ("learn", "check", "."): "is a folder",
+    ("learn", "check", "binary.py"): "is no text in UTF-8",
+    ("learn", "check", "other.py"): 'expected a line EXERCISE = "lstm_step"',
+    ("learn", "check", "unknown.py"): "there is no exercise 'nonsense'",
+    ("learn", "check", "fine.py", "--exercise", "lstm_stepp"): "did you mean lstm_step?",
+    ("learn", "check", "fine.py", "--points", "speed=3"): "rnn_step has the rungs own work, runs",
+    ("learn", "check", "fine.py", "--points", "values"): "expected the name of a rung and its points",
+    ("learn", "check", "fine.py", "--seed", "-1"): "--seed must be 0 or more",
+    ("learn", "check", "fine.py", "--time-limit", "0"): "expected seconds",
+    ("learn", "check"): "no exercise has been begun in this folder",
+    ("learn", "hint"): "no exercise has been begun",
+    ("learn", "why", "rnn_step"): "has not been checked yet",
+    ("learn", "mistakes", "lstn"): "did you mean lstm?",
+    ("learn", "grade", "nowhere"): "there is no such file or folder",
+    ("learn", "grade", "empty"): "holds no Python file",
+}
+
+
+@pytest.mark.parametrize("arguments", BAD, ids=" ".join)
+def test_a_bad_input_gets_one_line(arguments, folder):
+    (folder / "binary.py").write_bytes(b"\xff\xfe\x00")
+    (folder / "other.py").write_text("x = 1\n")
+    (folder / "unknown.py").write_text('EXERCISE = "nonsense"\n')
+    (folder / "fine.py").write_text(exercises()["rnn_step"].solution)
+    (folder / "empty").mkdir()
+    before = sorted(folder.iterdir())
+    ended = run(*arguments)
+    assert ended.status == 2
+    assert BAD[arguments] in ended.err
+    assert len(ended.err.splitlines()) == 1
+    assert ended.out == ""
+    assert sorted(folder.iterdir()) == before
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"version": 9, "current": "", "exercises": {}}', '{"version": 1}'])
+def test_a_broken_memory_is_named(text, folder):
+    (folder / NAME).write_text(text)
+    ended = run("learn", "list")
+    assert ended.status == 2
+    assert NAME in ended.err
+    assert len(ended.err.splitlines()) == 1
+
+
+def test_only_numpy_is_loaded():
+    code = (
+        "import sys\nfrom minirnn.cli import main\nmain(['learn', 'start', 'rnn_step'])\n"
+        "main(['learn', 'check', 'rnn_step.py'])\n"
+        "import minirnn.learn.grading.ladder\n"
+        "print([m for m in ('jax', 'pandas', 'matplotlib', 'optax') if m in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines()[-1] == "[]"
+
+
+def test_what_a_file_prints_does_not_mix_with_the_result(folder):
+    path = folder / "rnn_step.py"
+    path.write_text(exercises()["rnn_step"].solution.replace("    z = ", '    print("looking", x.shape)\n    z = '))
+    done = subprocess.run(
+        [sys.executable, "-m", "minirnn", "learn", "check", "rnn_step.py", "--json"],
+        capture_output=True, text=True, env={**os.environ},
+    )  # fmt: skip
+    assert json.loads(done.stdout)["passed"]
+    assert "looking (3, 5)" in done.stderr
