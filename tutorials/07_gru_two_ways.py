@@ -265,6 +265,7 @@ wrong = list(readings)[:4]
 assert (data[wrong].iloc[-1] > 0.05).all()  # every mistake stays visible
 assert (data.drop(columns=wrong) < 1e-12).all().all()
 assert (data["converted there and back"] == 0).all()
+assert all(np.abs(readings[name][-1]).max() < 1 for name in wrong)
 
 
 def figure_of(data, wrong):
@@ -289,8 +290,8 @@ def figure_of(data, wrong):
 keep(figure_of(data, wrong), "07_gru_two_ways", data)
 
 # %% [markdown]
-# The wrong readings don't explode and don't look broken. A network that was loaded like this is merely worse, and one
-# that goes on training repairs itself after a while: that is why such mistakes live long. Compare numbers, not losses.
+# The wrong readings don't explode and don't look broken: every h lies between -1 and 1, as it should. A network that was
+# loaded like this is merely worse. So compare numbers, not losses, after a conversion.
 #
 # ## Exercises
 #

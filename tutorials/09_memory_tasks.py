@@ -267,7 +267,7 @@ keep(figure_of(data), "09_memory_tasks", data)
 #
 # ## Exercises
 #
-# 1. `minirnn learn start clip_by_global_norm`: the line that keeps these trainings alive.
+# 1. `minirnn learn start clip_by_global_norm`: the first half of the optimiser above. What happens without it?
 # 2. Choose the forget bias for a lag of 200: which b makes f^200 about 1/e? (Tallec and Ollivier 2018 draw the biases so
 #    that the units cover all lags.) Does it train?
 # 3. The minGRU has no Wh at all: can it add? Can two layers of it? Try `Recurrent("mingru", H)`.

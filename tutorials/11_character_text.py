@@ -101,6 +101,7 @@ curves["difference"] = (curves["NumPy"] - curves["JAX"]).abs() / curves["NumPy"]
 print(curves.iloc[[0, 9, 49, -1]].to_string(float_format=lambda x: f"{x:.3g}"))
 assert (curves["difference"][:50] < 1e-4).all()
 assert (curves["difference"] < 1e-2).all()
+assert curves["difference"].iloc[-50:].mean() > curves["difference"].iloc[:10].mean()  # it grows
 assert curves["JAX"].iloc[-10:].mean() < by_frequency  # after some seconds it knows more than the frequencies
 assert abs(curves["JAX"].iloc[0] - uniform) < 0.5  # and before the first update it knew nothing
 
