@@ -89,6 +89,7 @@ WRONG = [
     ("coupled_gates", "dc = dc_next + dh * o * (1 - np.tanh(c) ** 2)", "dc = dc_next"),
     ("coupled_gates", "dc = dc_next + dh * o * (1 - np.tanh(c) ** 2)", "dc = dc_next + 2 * dh * o * (1 - c**2)"),
     ("coupled_gates", "df = dc * (c_prev - g)", "df = dc * c_prev"),
+    ("coupled_gates", "df = dc * (c_prev - g)", "df = 2 * dc * (g - c_prev)"),
     ("coupled_gates", "dg = dc * (1 - f)", "dg = dc * f"),
     ("coupled_gates", "dc_prev = dc * f", "dc_prev = dc * (1 - f)"),
     ("coupled_gates", "dz_o = do * o * (1 - o)", "dz_o = do * (1 - o**2)"),
@@ -99,6 +100,8 @@ WRONG = [
     ("peephole", "dz_o = do * o * (1 - o)", "dz_o = do * o"),
     ("peephole", "dc = dc_next + dh * o * (1 - np.tanh(c) ** 2) + dz_o * p_o",
      "dc = dc_next + dh * o * (1 - np.tanh(c) ** 2)"),
+    ("peephole", "dc = dc_next + dh * o * (1 - np.tanh(c) ** 2) + dz_o * p_o", "dc = dc_next + dz_o * p_o"),
+    ("peephole", "di = dc * g", "di = dc * p_i"),
     ("peephole", "df = dc * c_prev", "df = dc * c"),
     ("peephole", "dz_g = dg * (1 - g**2)", "dz_g = 2 * dg * (1 - g**2)"),
 ]  # fmt: skip
@@ -143,3 +146,64 @@ def test_where_no_formula_can_be_read_back_the_first_wrong_quantity_is_named(nam
     assert finding.where.startswith(f"First wrong: {first}")
     assert words in finding.where
     assert not finding.right
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "said"),
+    [
+        ("leaky_unit", "dh_prev = dh * (1 - a) + dz", "dh_prev = dz",
+         "2 ways lead back to dh_prev: the one through h = (1 - a) * h_prev + a * n is missing."),
+        ("leaky_unit", "(n - h_prev)", "(n + h_prev)",
+         "2 ways lead back to da: the one through the first a in h = (1 - a) * h_prev + a * n has the wrong sign."),
+        ("coupled_gates", "dc_next + dh", "dc_next - dh",
+         "2 ways lead back to dc: the one through h = o * np.tanh(c) has the wrong sign."),
+        ("coupled_gates", "dh = dy + dh_next", "dh = dy",
+         "2 ways lead back to dh: the one through dh_next is missing."),
+        ("minimal_gated_unit", "dh * (n - h_prev) + du * h_prev", "dh * (n - h_prev)",
+         "3 ways lead back to df: the one through u = f * h_prev is missing."),
+        ("minimal_gated_unit", "+ du * f + dz_f", "+ 2 * du * f - dz_f",
+         "3 ways lead back to dh_prev: the one through f = sigmoid(z_f + h_prev @ Wh_f) has the wrong sign, "
+         "the one through u = f * h_prev is counted 2 times."),
+        ("peephole", " + dz_o * p_o", "",
+         "3 ways lead back to dc: the one through o = sigmoid(z_o + p_o * c) is missing."),
+        ("peephole", "+ dz_i * p_i + dz_f * p_f", "",
+         "3 ways lead back to dc_prev: the one through i = sigmoid(z_i + p_i * c_prev) is missing, "
+         "the one through f = sigmoid(z_f + p_f * c_prev) is missing."),
+        ("peephole", "dc_prev = dc * f", "dc_prev = -dc * f - 2 * (dz_i * p_i + dz_f * p_f)",
+         "3 ways lead back to dc_prev: all of them have the wrong sign."),
+    ],
+)  # fmt: skip
+def test_the_way_back_that_is_missing_is_named(name, old, new, said):
+    exercise = exercises()[name]
+    text = solution(exercise)
+    assert text.count(old) == 1
+    for answer in (text.replace(old, new), text.replace(old, new) + AS_FLOAT32):
+        (finding,) = grade(exercise, answer).findings
+        assert finding.term == said
+
+
+AS_FLOAT32 = """
+
+_double = step_backward
+
+
+def step_backward(**given):
+    cache = given.pop("cache")
+    return _double(cache=type(cache)(*map(np.float32, cache)), **{name: np.float32(d) for name, d in given.items()})
+"""
+
+
+@named
+def test_the_ways_back_add_up_to_the_gradient(exercise):
+    (arguments,) = exercise.cases(np.random.default_rng(1)).values()
+    for name, right in exercise.right(arguments).items():
+        parts = [way.part for way in exercise.ways(arguments, name)]
+        assert np.linalg.norm(np.sum(parts, axis=0) - right) <= 1e-14 * np.linalg.norm(right), name
+
+
+def test_no_way_is_named_where_none_explains_the_numbers():
+    exercise = exercises()["peephole"]
+    wrong = solution(exercise).replace("dc_prev = dc * f +", "dc_prev = dc * np.sqrt(f) +")
+    (finding,) = grade(exercise, wrong).findings
+    assert finding.name == "dc_prev"
+    assert finding.term == "this exercise is for grades: no more than the place is told."

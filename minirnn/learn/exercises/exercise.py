@@ -56,6 +56,7 @@ class Exercise:
       first_step: an exercise whose function the answer may hold as well; it is then judged too, before the values.
       solved: whether the library knows the answer. Where not, ``truth`` does.
       truth: ``truth(arguments) -> {name: array}`` where no worked answer is part of the library.
+      ways: ``ways(arguments, name) -> list of Way``, beside ``truth``: what comes back on each way to a gradient.
       given: lines above the function: constants, a given function.
       more_rungs: ``more_rungs(module) -> list of rungs`` that come before the values: a question to be answered, say.
       library: makes further names that the worked answer may use, such as ``jnp``.
@@ -90,6 +91,7 @@ class Exercise:
     first_step: str | None = None
     solved: bool = True
     truth: Callable[[dict[str, Any]], dict[str, np.ndarray]] | None = None
+    ways: Callable[[dict[str, Any], str], list[Any]] | None = None
     given: str = ""
     more_rungs: Callable[[Any], list[Any]] | None = None
     library: Callable[[], dict[str, Any]] | None = None

@@ -9,8 +9,10 @@ written down anywhere.
 
 from __future__ import annotations
 
+import ast
+import types
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -58,15 +60,106 @@ def gradients(
     return found
 
 
-def _run(forward: Function, arguments: Mapping[str, Any], nudged: str, nudge: np.ndarray | None) -> dict[str, Any]:
-    """Runs the assignments one by one; adds the nudge where its quantity has just been computed."""
+class Way(NamedTuple):
+    """One of the ways on which a gradient comes back to a quantity.
+
+    Args:
+      words: the gradient that arrives from outside, or the line of the forward pass that reads the quantity.
+      gradient: the name of the gradient that comes back on it.
+      part: how much it adds.
+    """
+
+    words: str
+    gradient: str
+    part: np.ndarray
+
+
+def ways(
+    forward: Function, arguments: Mapping[str, Any], arrives: Mapping[str, Mapping[str, np.ndarray]], name: str
+) -> list[Way]:
+    """Every way back to a quantity: one for each time that the forward pass reads it, one for each arriving gradient.
+
+    Args:
+      forward: as in :func:`gradients`.
+      arguments: by name.
+      arrives: name of a result to the gradients that arrive at it, by name.
+      name: of the quantity.
+
+    >>> forward = Function("def f(x):\\n    y = x * np.tanh(x)\\n    return y")
+    >>> found = ways(forward, {"x": np.array([0.0])}, {"y": {"dy": np.array([1.0])}}, "x")
+    >>> [way.words for way in found]
+    ['the first x in y = x * np.tanh(x)', 'the second x in y = x * np.tanh(x)']
+    """
+    assert forward.statements is not None, f"{forward.name} has branches"
+    upstream = added(arrives)
+    found = [Way(gradient, gradient, np.asarray(part)) for gradient, part in arrives.get(name, {}).items()]
+    shape = np.shape(values(forward, arguments)[name])
+    for place, statement in enumerate(forward.statements):
+        times = sum(isinstance(node, ast.Name) and node.id == name for node in ast.walk(_read_by(statement.text)))
+        for k in range(times):
+            code = compile(_Other(name, k).visit(ast.parse(statement.text)), "<line>", "exec")
+            part = np.zeros(shape)
+            for element in np.ndindex(shape):
+                nudge = np.zeros(shape, complex)
+                nudge[element] = 1j * STEP
+                moved = _run(forward, arguments, name, nudge, (place, code))
+                part[element] = sum(float((d * moved[result].imag).sum()) for result, d in upstream.items()) / STEP
+            words = statement.text if times == 1 else f"the {_ORDINALS[k]} {name} in {statement.text}"
+            found.append(Way(words, f"d{statement.assigned[0]}", part))
+    return found
+
+
+def added(arrives: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """All that arrives at each result, as one gradient."""
+    return {result: np.sum(list(parts.values()), axis=0) for result, parts in arrives.items()}
+
+
+_ORDINALS = ("first", "second", "third", "fourth", "fifth")
+_NUDGED = "_nudged"
+
+
+def _read_by(text: str) -> ast.AST:
+    """The right side of an assignment."""
+    statement = ast.parse(text).body[0]
+    assert isinstance(statement, ast.Assign)
+    return statement.value
+
+
+class _Other(ast.NodeTransformer):
+    """Reads another name at one of the places where a line reads a name."""
+
+    def __init__(self, name: str, which: int) -> None:
+        self.name, self.left = name, which
+
+    def visit_Name(self, node: ast.Name) -> ast.Name:
+        if node.id != self.name or not isinstance(node.ctx, ast.Load):
+            return node
+        self.left -= 1
+        return ast.copy_location(ast.Name(_NUDGED, node.ctx), node) if self.left == -1 else node
+
+
+def _run(
+    forward: Function,
+    arguments: Mapping[str, Any],
+    nudged: str,
+    nudge: np.ndarray | None,
+    instead: tuple[int, types.CodeType] | None = None,
+) -> dict[str, Any]:
+    """Runs the assignments one by one; adds the nudge where its quantity has just been computed.
+
+    With ``instead`` it adds the nudge only for one line, which runs in another form.
+    """
     assert forward.statements is not None, f"{forward.name} has branches"
     scope = forward.scope({"np": np, "sigmoid": sigmoid}, named=dict(arguments))
-    if nudged in arguments:
+    if nudged in arguments and instead is None:
         scope[nudged] = scope[nudged] + nudge
-    for statement in forward.statements:
+    for place, statement in enumerate(forward.statements):
+        if instead is not None and place == instead[0]:
+            scope[_NUDGED] = scope[nudged] + nudge
+            exec(instead[1], scope)
+            continue
         exec(statement.code, scope)
-        if nudged in statement.assigned:
+        if nudged in statement.assigned and instead is None:
             scope[nudged] = scope[nudged] + nudge
     names = {*arguments, *(name for statement in forward.statements for name in statement.assigned)}
     return {name: scope[name] for name in scope if name in names}

@@ -133,9 +133,17 @@ class Variant:
     def truth(self, arguments: dict[str, Any]) -> dict[str, np.ndarray]:
         """Every gradient, by nudging."""
         given = {name: getattr(arguments["cache"], name) for name in self.function.arguments}
-        upstream = {part: np.asarray(arguments[f"d{part}_next"]) for part in self.state}
-        upstream["h"] = upstream["h"] + arguments["dy"]
-        return nudging.gradients(self.function, given, upstream, self.asked)
+        return nudging.gradients(self.function, given, nudging.added(self._arrives(arguments)), self.asked)
+
+    def ways(self, arguments: dict[str, Any], gradient: str) -> list[nudging.Way]:
+        """What comes back to a quantity on each way."""
+        given = {name: getattr(arguments["cache"], name) for name in self.function.arguments}
+        return nudging.ways(self.function, given, self._arrives(arguments), gradient[1:])
+
+    def _arrives(self, arguments: dict[str, Any]) -> dict[str, dict[str, np.ndarray]]:
+        """The gradients that arrive from outside, by the part of the state at which they do."""
+        arrives = {part: {f"d{part}_next": arguments[f"d{part}_next"]} for part in self.state}
+        return {**arrives, "h": {"dy": arguments["dy"], **arrives["h"]}}
 
 
 VARIANTS = (
@@ -219,8 +227,9 @@ VARIANTS = (
 _TASK = (
     "This cell is not in the library, and its derivation is not either ({source}). Its forward step stands below; "
     "derive the backward step. Above each group of lines stand the lines of the forward step in which the quantity is "
-    "read: its gradient has a term for each time that it is. The check tells which quantity is wrong first, and what "
-    "your own line computes, as far as the numbers tell; it does not tell the right line."
+    "read: its gradient has a term for each time that it is. The check tells which quantity is wrong first, which "
+    "of its terms is missing, and what your own line computes, as far as the numbers tell. It does not tell the right "
+    "line: that is written down nowhere."
 )
 _HINTS = {
     "leaky_unit": (
@@ -268,6 +277,7 @@ def _exercise(variant: Variant) -> Exercise:
         needs_sigmoid=True,
         solved=False,
         truth=variant.truth,
+        ways=variant.ways,
         given=variant.given(),
     )
 

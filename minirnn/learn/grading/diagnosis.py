@@ -58,7 +58,9 @@ def diagnose(exercise: Exercise, function: Callable[..., Any], seed: int = 0) ->
       seed: of the probes.
     """
     if not exercise.solved:
-        return [_unsolved(exercise, function, seed)]
+        from minirnn.learn.grading import underived  # it needs this file
+
+        return [underived.explain(exercise, function, seed)]
     first, second = probe(exercise, seed, 0), probe(exercise, seed, 1)
     seen, again = first.see(function), second.see(function)
     found = _match(exercise, singles, function, seed, seen, again)
@@ -257,7 +259,13 @@ def factors_of(scope: Mapping[str, Any], upstream: Sequence[str], shape: tuple[i
     """What a gradient may be multiplied by: every array of the forward pass, and the usual functions of it."""
     found: dict[str, np.ndarray] = {}
     for name, value in scope.items():
-        if not isinstance(value, np.ndarray) or value.shape != shape or name in upstream or _is_gradient(name, scope):
+        if not isinstance(value, np.ndarray) or name in upstream or _is_gradient(name, scope):
+            continue
+        if value.shape == shape[1:] and not name.startswith("b"):  # one for each unit; a bias multiplies nothing
+            found[name] = np.broadcast_to(value, shape)
+            if (value > 0).all() and (value < 1).all():
+                found[f"1 - {name}"] = 1 - found[name]
+        if value.shape != shape:
             continue
         found |= {name: value, f"1 - {name}**2": 1 - value**2}
         if name not in _STATES:
@@ -391,34 +399,6 @@ def _unknown(exercise: Exercise, on: Probe, seen) -> Finding:
     if missing and not any(each in answer for each in missing):
         term += f" Return the intermediates too ({', '.join(missing[:6])}, ...), and more can be told."
     return Finding("", "unknown", name, _number(label), where_of(exercise, seen, on), term, "", "", source_of(label))
-
-
-def _unsolved(exercise: Exercise, function, seed: int) -> Finding:
-    """Of an answer that the library does not know, the first wrong quantity and its own formula can be told."""
-    probes = [probe(exercise, seed, number) for number in (0, 1)]
-    seen = [on.see(function) for on in probes]
-    where = where_of(exercise, seen[0], probes[0])
-    found = first_wrong(exercise, seen[0], probes[0])
-    if found is None:
-        return Finding("", "unknown", "", "", where)
-    rung, name, _ = found
-    answers = [each[rung].answer or {} for each in seen]
-    values = [answer.get(name) for answer in answers]
-    term, formula = "this exercise is for grades: no more than the place is told.", ""
-    if all(isinstance(value, np.ndarray) for value in values) and exercise.upstream:
-        scopes = []
-        for on, answer in zip(probes, answers):
-            arguments = on.cases[rung]
-            scope = dict(arguments)
-            for value in arguments.values():
-                scope |= value._asdict() if hasattr(value, "_asdict") else {}
-            order = list(answer)
-            scopes.append({**scope, **{key: answer[key] for key in order[: order.index(name)]}})
-        line = Wrong(Statement(None, f"{name} = None"), name, scopes, values)  # type: ignore[arg-type]
-        text = read_formula(exercise, line, function, probes)
-        if text is not None:
-            term, formula = "what you wrote is, by its numbers, the formula below.", f"{name} = {text}"
-    return Finding("", "read back" if formula else "unknown", name, "", where, term, formula)
 
 
 def _number(label: str) -> str:
