@@ -316,7 +316,7 @@ def _where(exercise: Exercise, name: str, lines: Sequence[Wrong]) -> str:
     """Where a line stands among those that are right."""
     label = next((label for label, line in exercise.program.lines.items() if name in line.names), "")
     number = f" ({label})" if label in EQUATIONS else ""
-    before = [n for each, line in exercise.program.lines.items() for n in line.names]
+    before = list(dict.fromkeys(n for line in exercise.program.lines.values() for n in line.names))
     place = before.index(name) if name in before else 0
     first = not lines or lines[0].name == name
     right = f"; what is computed before it is right: {', '.join(before[:place])}" if place and first else ""
