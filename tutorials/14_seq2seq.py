@@ -80,7 +80,7 @@ ATTENTIVE = EncoderDecoder(cell="gru", attention="bilinear", **SIZES)
 # and one early mistake does not spoil the rest of the string.
 
 # %%
-BATCHES, BATCH = 350 if quick() else 600, 64
+BATCHES, BATCH = 300 if quick() else 600, 64
 sources, all_lengths, targets = draw(np.random.default_rng(1), BATCHES, BATCH)
 BATCHED = sources.swapaxes(0, 1), all_lengths, targets.swapaxes(0, 1)  # (batches, 10, 64), (batches, 64), ...
 optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(optax.cosine_decay_schedule(8e-3, BATCHES)))

@@ -38,7 +38,7 @@ jax.config.update("jax_enable_x64", True)  # float64 where we ask for it; float3
 
 # %%
 T, BATCH, COUNT, UNITS = 12, 32, 1024, 16
-SEEDS = 6 if quick() else 16
+SEEDS = 4 if quick() else 16
 
 
 def draw(rng, count):
@@ -53,7 +53,7 @@ def draw(rng, count):
 
 rng = np.random.default_rng(0)
 inputs, sums = draw(rng, COUNT)
-EPOCHS = 16
+EPOCHS = 12 if quick() else 16
 # Which sequences stand in which batch is drawn beforehand: (updates, BATCH).
 batches = np.concatenate([rng.permutation(COUNT).reshape(-1, BATCH) for _ in range(EPOCHS)])
 UPDATES = len(batches)

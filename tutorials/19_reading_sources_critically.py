@@ -25,7 +25,7 @@ from matplotlib.figure import Figure
 
 from minirnn import equations, fast, readable
 from minirnn.fast import losses, network, platforms
-from minirnn.inspect.lessons import CELL_COLOURS, RIGHT, WRONG, keep, tidy
+from minirnn.inspect.lessons import CELL_COLOURS, RIGHT, WRONG, keep, quick, tidy
 from minirnn.models import metrics
 from minirnn.params import LSTMGates, LSTMState, stack
 from minirnn.readable.activations import blocks, sigmoid
@@ -312,7 +312,7 @@ assert steps_of("mingru", 128, 1) == 0
 # error on 400 new waves minus the error on those learned. **And we do so sixteen times, with new data each time.**
 
 # %%
-WAVES, LENGTH, SETS, UPDATES, rng = 48, 16, 16, 300, np.random.default_rng(0)
+WAVES, LENGTH, SETS, UPDATES, rng = 48, 16, 16, 150 if quick() else 300, np.random.default_rng(0)
 
 
 def waves(count):
