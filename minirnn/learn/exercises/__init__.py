@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 
-from minirnn.learn.exercises import jax_gradients, jax_tasks, lengths, recurrent, structure, training, variants
+from minirnn.learn.exercises import broken, jax_gradients, jax_tasks, lengths, recurrent, structure, training, variants
 from minirnn.learn.exercises.exercise import Exercise
 
 
@@ -18,6 +18,7 @@ def exercises() -> dict[str, Exercise]:
         training.EXERCISES,
         lengths.EXERCISES,
         structure.EXERCISES,
+        broken.EXERCISES,
         variants.EXERCISES,
         jax_tasks.EXERCISES,
         jax_gradients.EXERCISES,
