@@ -88,8 +88,17 @@ def test_the_answer_and_the_mended_line_are_judged_apart(name, seed):
     assert "answer" not in failed(result)
     assert not result.passed
     assert [by_id()[finding.id].wrong for finding in result.findings] == [{label: line}]
-    # Mended, and another line named.
+    # Neither: nothing gives the answer away.
     other = next(each for each in exercise.program.lines if each != label)
+    result = grade(exercise, answered(text, other))
+    assert "answer" in failed(result)
+    assert result.findings == []
+    assert result.first_wrong is None
+    assert {failed(result)[rung] for rung in exercise.cases(np.random.default_rng(0)) if rung in failed(result)} == {
+        "something is wrong; what it is, is the question"
+    }
+    assert result.points < 0.7 * result.of
+    # Mended, and another line named.
     mended = text.replace(f"{line}  # {label}", f"{exercise.program.lines[label].code}  # {label}")
     result = grade(exercise, answered(mended, other))
     assert set(failed(result)) == {"answer"}

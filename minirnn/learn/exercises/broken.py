@@ -213,6 +213,7 @@ def _broken(name: str, base: Exercise, minutes: int, hints: tuple[str, str], **m
         hints=(_READ, *hints),
         errors=_ERRORS,
         base=base,
+        riddle=True,
         # It runs as it is: only what is found out counts.
         points={"runs": 0, "shapes": 0, "inputs": 0, "repeatable": 0, "linear": 0, "answer": 5},
         **inherited,

@@ -59,6 +59,7 @@ class Exercise:
       ways: ``ways(arguments, name) -> list of Way``, beside ``truth``: what comes back on each way to a gradient.
       given: lines above the function: constants, a given function.
       more_rungs: ``more_rungs(module) -> list of rungs`` that come before the values: a question to be answered, say.
+      riddle: whether they ask what a diagnosis would tell: it waits until they are right.
       library: makes further names that the worked answer may use, such as ``jnp``.
       view: ``view(names)`` makes, of all names of an answer, the function that is tried, where that is more than one
         function that returns a dictionary.
@@ -94,6 +95,7 @@ class Exercise:
     ways: Callable[[dict[str, Any], str], list[Any]] | None = None
     given: str = ""
     more_rungs: Callable[[Any], list[Any]] | None = None
+    riddle: bool = False
     library: Callable[[], dict[str, Any]] | None = None
     view: Callable[[Mapping[str, Any]], Callable[..., Any]] | None = None
     traits: Mapping[str, str] = field(default_factory=dict)
@@ -126,7 +128,8 @@ class Exercise:
         imports = "import numpy as np\n" if "jax" not in self.imports else "import jax\nimport jax.numpy as jnp\n"
         if "jax" in self.imports:
             imports += "import numpy as np\n" if re.search(r"\bnp\.", body + self.given) else ""
-            imports += "from jax import lax\n" if re.search(r"(?<!\.)\blax\.", body + self.given) else ""
+            used = self.program.text + body + self.given  # what the stub leaves out too
+            imports += "from jax import lax\n" if re.search(r"(?<!\.)\blax\.", used) else ""
         parts = [f'{self.header}\n\n{imports}\nEXERCISE = "{self.name}"\n']
         if self.needs_sigmoid:
             parts.append(SIGMOID)

@@ -97,12 +97,23 @@ def _climb(exercise: Exercise, text: str, path: str, seed: int, result: Result) 
         rungs.append(_values(exercise, name, seen[name], on, result))
     if result.passed or _empty(seen):
         return
+    if exercise.riddle and not all(rung.ok for rung in rungs if rung.name == "answer"):
+        _keep_quiet(result, {"step", *on.cases})
+        return
     if before is None or before.ok:
         result.findings += diagnosis.diagnose(exercise, function, seed)
     found = first_wrong(exercise, seen, on)
     if found is not None:
         finding = result.findings[0] if result.findings else None
         result.first_wrong = {"name": finding.name if finding and finding.name else found[1], "t": found[2]}
+
+
+def _keep_quiet(result: Result, names: set[str]) -> None:
+    """Takes back what would give a riddle away."""
+    result.findings.clear()
+    for rung in result.rungs:
+        if rung.name in names and not rung.ok:
+            rung.message = "something is wrong; what it is, is the question"
 
 
 def unfilled(text: str) -> str:
