@@ -30,8 +30,8 @@ from minirnn.params import Embedding, Network, Recurrent
 # %% [markdown]
 # ## The task
 #
-# Letters a to f. Each letter gets one of four tags, made of two answers: has the same letter stood before (yes, no), and
-# will it come again (yes, no)? The first question looks back, the second one ahead.
+# Letters a to f. Each letter gets one of four tags, made of two answers: has the same letter stood before (yes, no),
+# and will it come again (yes, no)? The first question looks back, the second one ahead.
 
 # %%
 LETTERS, SHORTEST, LONGEST = 6, 3, 12
@@ -174,9 +174,9 @@ assert abs(mean_of_means - loss) > 1e-4
 # %% [markdown]
 # ## Where the gradient arrives
 #
-# The gradient of the loss with respect to what the recurrent layer reads, one number for each step: the norm of dx. With
-# lengths it is zero on the padding, exactly. Without them the network reads, and learns from, letters that nobody wrote.
-# The sequences are sorted by length.
+# The gradient of the loss with respect to what the recurrent layer reads, one number for each step: the norm of dx.
+# With lengths it is zero on the padding, exactly. Without them the network reads, and learns from, letters that nobody
+# wrote. The sequences are sorted by length.
 
 # %%
 
@@ -246,10 +246,10 @@ keep(draw_map(data), "13_tagging", data.set_index(["sequence", "t"]))
 # %% [markdown]
 # ## What the past cannot tell
 #
-# Now we train two taggers: one that reads from left to right, and one that reads both ways. Whether a letter comes again
-# cannot be known from the left. It can be guessed: with a string that may end soon, "no" is a good guess. As the letters
-# are independent, the best guess depends on the step alone, so that we can compute how good it is.
-# **Predict before you run:** what share of the tags will the best left-to-right tagger get right?
+# Now we train two taggers: one that reads from left to right, and one that reads both ways. Whether a letter comes
+# again cannot be known from the left. It can be guessed: with a string that may end soon, "no" is a good guess. As the
+# letters are independent, the best guess depends on the step alone, so that we can compute how good it is. **Predict
+# before you run:** what share of the tags will the best left-to-right tagger get right?
 
 # %%
 every = np.arange(SHORTEST, LONGEST + 1)

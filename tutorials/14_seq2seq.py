@@ -76,8 +76,8 @@ ATTENTIVE = EncoderDecoder(cell="gru", attention="bilinear", **SIZES)
 # ## Training, with the teacher at hand
 #
 # Six hundred batches of 64 strings, all inside one compiled `lax.scan`. At each step the decoder is fed the *true*
-# letter of the step before, whatever it would have written itself. This is teacher forcing: all steps are known at once,
-# and one early mistake does not spoil the rest of the string.
+# letter of the step before, whatever it would have written itself. This is teacher forcing: all steps are known at
+# once, and one early mistake does not spoil the rest of the string.
 
 # %%
 BATCHES, BATCH = 300 if quick() else 600, 64
@@ -104,9 +104,9 @@ def train(description, params, batches):
 # %% [markdown]
 # ## The judgement
 #
-# Strings that training has not seen, written letter by letter without any help, and counted only if every letter and the
-# end are right. **Predict before you run:** what share of them does each network get right, and how does that depend on
-# the length?
+# Strings that training has not seen, written letter by letter without any help, and counted only if every letter and
+# the end are right. **Predict before you run:** what share of them does each network get right, and how does that
+# depend on the length?
 
 # %%
 seen = set(map(bytes, np.ascontiguousarray(sources.reshape(LONGEST, -1).T)))
@@ -155,15 +155,16 @@ alone = (letter_right["fed its own letters"] | ~inside).all(axis=0)
 assert (alone == right["without attention"]).mean() > 0.995
 
 # %% [markdown]
-# The training loss speaks of the first line; whoever uses the model gets the second. The gap is called exposure bias. It
-# can be made smaller: feed the decoder its own letters for some steps already in training
+# The training loss speaks of the first line; whoever uses the model gets the second. The gap is called exposure bias.
+# It can be made smaller: feed the decoder its own letters for some steps already in training
 # (`minirnn.params.teacher_forcing_mask`), at the price of a loop that cannot look ahead.
 #
 # ## Greedy or beam?
 #
 # Greedy writing takes the likeliest letter, step by step. The likeliest *string* may begin with the second likeliest
-# letter. A beam keeps the best few beginnings. So a wrong answer has one of two causes: the model thinks the wrong string
-# likelier than the true one (its own mistake), or the search has not found the likeliest (a mistake of the search).
+# letter. A beam keeps the best few beginnings. So a wrong answer has one of two causes: the model thinks the wrong
+# string likelier than the true one (its own mistake), or the search has not found the likeliest (a mistake of the
+# search).
 
 # %%
 some = np.flatnonzero(lengths >= 5)[:500]
@@ -195,8 +196,8 @@ assert likelihood[1] < likelihood[4]
 assert exact[4].mean() > exact[1].mean()
 
 # %% [markdown]
-# The beam finds likelier strings, and most mistakes of the search go away with a beam of four. What remains are mistakes
-# of the model, which no search can mend: attention does.
+# The beam finds likelier strings, and most mistakes of the search go away with a beam of four. What remains are
+# mistakes of the model, which no search can mend: attention does.
 #
 # ## Where it looks
 #
@@ -250,5 +251,5 @@ keep(draw_lengths(data), "14_seq2seq", data.rename_axis("length"), digits=2)
 #    network that reads and writes symbols.
 # 2. Give the network without attention 256 units. How many batches does it need for 95 %?
 # 3. Train on strings of at most 7 letters and test on 10. Which part fails: the reading, the looking, or the writing?
-# 4. Feed the decoder its own letters for half of the steps: `minirnn.params.teacher_forcing_mask`, drawn for every batch
-#    outside the compiled function and handed in beside it. Does the gap of exposure bias close?
+# 4. Feed the decoder its own letters for half of the steps: `minirnn.params.teacher_forcing_mask`, drawn for every
+#    batch outside the compiled function and handed in beside it. Does the gap of exposure bias close?

@@ -30,8 +30,8 @@ from minirnn.params import EncoderDecoder
 # ## The softmax and its Jacobian
 #
 # A query asks S keys; the scores e become weights a that add up to one. Because they add up to one, no weight can move
-# alone: raising one score takes from all other weights. In numbers, da_s/de_u = a_s (δ_su - a_u): a diagonal matrix minus
-# an outer product.
+# alone: raising one score takes from all other weights. In numbers, da_s/de_u = a_s (δ_su - a_u): a diagonal matrix
+# minus an outer product.
 
 # %%
 for equation in equations.select("A5, A7-A9"):
@@ -78,8 +78,8 @@ assert slope["without"] < slope["with the root"] / 10
 # ## Two gradients meet
 #
 # In an encoder-decoder the encoder's outputs k are the keys *and* the values. So what arrives at k is a sum: as values
-# (A8) they are what the decoder reads, as keys (A11, A13 or A18) they decide how much of each is read. Whoever keeps one
-# of the two gets a gradient of the right shape, of a plausible size, and wrong.
+# (A8) they are what the decoder reads, as keys (A11, A13 or A18) they decide how much of each is read. Whoever keeps
+# one of the two gets a gradient of the right shape, of a plausible size, and wrong.
 
 # %%
 T, S, B, H = 5, 6, 2, 4
@@ -210,17 +210,18 @@ for name, weights in {"fresh": fresh, "trained": trained}.items():
     keys_share[name] = share["keys"] / total
 
 # %% [markdown]
-# The three add up to what the complex step finds, which knows nothing of paths: nothing is missing. In the fresh network
-# all weights are nearly alike and the scores nearly flat: the keys hardly matter. It is the values and the recurrence
-# that learn at first. Only when the values differ does it pay to look at the right one, and the keys get their share.
+# The three add up to what the complex step finds, which knows nothing of paths: nothing is missing. In the fresh
+# network all weights are nearly alike and the scores nearly flat: the keys hardly matter. It is the values and the
+# recurrence that learn at first. Only when the values differ does it pay to look at the right one, and the keys get
+# their share.
 
 # %%
 assert keys_share["fresh"] < 0.1
 assert keys_share["trained"] > 2 * keys_share["fresh"]
 
 # %% [markdown]
-# And inside the trained network? Where one weight is nearly one, the Jacobian is nearly zero: there the keys get next to
-# nothing. They get most where the network still hesitates between neighbours.
+# And inside the trained network? Where one weight is nearly one, the Jacobian is nearly zero: there the keys get next
+# to nothing. They get most where the network still hesitates between neighbours.
 
 
 # %%
@@ -276,9 +277,10 @@ data[gradients] = data[gradients].clip(lower=data[gradients].to_numpy().max() / 
 keep(draw_maps(data), "15_attention_backward", data.set_index(["t", "s"]), digits=2)
 
 # %% [markdown]
-# Each row is one written letter, "feedback" backwards from the top. As a value, a state gets the alignment itself, scaled:
-# the second map is the first one on another scale. As a key it is the neighbours of the right place that hear "less of
-# you". The recurrence is no respecter of places: it brings something to every state, because each made all later ones.
+# Each row is one written letter, "feedback" backwards from the top. As a value, a state gets the alignment itself,
+# scaled: the second map is the first one on another scale. As a key it is the neighbours of the right place that hear
+# "less of you". The recurrence is no respecter of places: it brings something to every state, because each made all
+# later ones.
 #
 # ## Exercises
 #

@@ -216,8 +216,8 @@ assert passes(rnn)
 assert not passes(broken)
 
 # %% [markdown]
-# It also has no forward mode: `jax.jvp`, `jax.jacfwd` and Hessians by forward-over-reverse refuse it. Hence `plain=True`
-# in the library: the same layer, without a gradient of its own.
+# It also has no forward mode: `jax.jvp`, `jax.jacfwd` and Hessians by forward-over-reverse refuse it. Hence
+# `plain=True` in the library: the same layer, without a gradient of its own.
 
 # %%
 tangents = jax.tree.map(jnp.ones_like, lstm)
@@ -233,7 +233,8 @@ jax.jvp(lambda p: fast.lstm.forward(p, xs, plain=True)[0], (lstm,), (tangents,))
 # %% [markdown]
 # ## Memory: keep it or compute it again
 #
-# What a backward pass needs can be kept, or computed again from less. The layers of the library offer three ways (`save`):
+# What a backward pass needs can be kept, or computed again from less. The layers of the library offer three ways
+# (`save`):
 #
 # - `"all"` keeps the pre-activations, four blocks, and the states: nothing is computed twice but the elementwise part;
 # - `"states"` keeps the states and forms the pre-activations of sixteen blocks of steps again, one large product each;
@@ -294,8 +295,8 @@ assert growth["plain"] > 0.95
 assert growth["chunks"] < 0.65  # about √T
 
 # %% [markdown]
-# Sixteen states for each step with plain autodiff, seven with `"all"`, three or two where things are computed again, and
-# with chunks ten to fifteen √T in all. The price is arithmetic. **Predict before you run:** by how much do the
+# Sixteen states for each step with plain autodiff, seven with `"all"`, three or two where things are computed again,
+# and with chunks ten to fifteen √T in all. The price is arithmetic. **Predict before you run:** by how much do the
 # multiplications of a gradient grow with `"states"` and with `"chunks"`?
 
 # %%
@@ -342,9 +343,9 @@ def draw_memory(data):
 keep(draw_memory(memory), "16_custom_vjp", memory, digits=3)
 
 # %% [markdown]
-# Two remarks. What the figure shows is what this compiler plans for a CPU; others fuse differently, and a loss that reads
-# all outputs adds one or two arrays (T, B, H) to every line. And arithmetic is not time:
-# `"states"` repeats its products in a few large ones, the other two step by step, which is serial work.
+# Two remarks. What the figure shows is what this compiler plans for a CPU; others fuse differently, and a loss that
+# reads all outputs adds one or two arrays (T, B, H) to every line. And arithmetic is not time: `"states"` repeats its
+# products in a few large ones, the other two step by step, which is serial work.
 #
 # ## Exercises
 #

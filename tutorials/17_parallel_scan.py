@@ -31,8 +31,8 @@ rng = np.random.default_rng(0)
 # ## Two steps are one step
 #
 # Take the step h = a h' + u. Two of them after one another are a₂ (a₁ h + u₁) + u₂ = (a₂ a₁) h + (a₂ u₁ + u₂): the same
-# kind of step, with other numbers. So steps can be joined before any h is known; and joining is associative: it does not
-# matter which neighbours are joined first.
+# kind of step, with other numbers. So steps can be joined before any h is known; and joining is associative: it does
+# not matter which neighbours are joined first.
 
 
 # %%
@@ -51,8 +51,8 @@ a, u = join(join(one, two), three)
 np.testing.assert_allclose(a * 0.7 + u, h)
 
 # %% [markdown]
-# A vanilla RNN has no such luck. Two steps h = tanh(w h' + u) after one another are not a third one: if they were, arctanh
-# of the result would be a straight line in h. It is not, as its second difference shows.
+# A vanilla RNN has no such luck. Two steps h = tanh(w h' + u) after one another are not a third one: if they were,
+# arctanh of the result would be a straight line in h. It is not, as its second difference shows.
 
 
 # %%
@@ -69,8 +69,8 @@ assert bend(lambda h: np.tanh(2 * np.tanh(2 * h + 0.3) - 0.5)) > 0.1
 # %% [markdown]
 # ## The shortcut that breaks
 #
-# With A_t = a_1 ... a_t the solution reads h_t = A_t (u_1 / A_1 + ... + u_t / A_t): two cumulative operations, one line,
-# no loop. **Predict before you run:** what happens in float32 with a = 1/2 and 300 steps?
+# With A_t = a_1 ... a_t the solution reads h_t = A_t (u_1 / A_1 + ... + u_t / A_t): two cumulative operations, one
+# line, no loop. **Predict before you run:** what happens in float32 with a = 1/2 and 300 steps?
 
 # %%
 prefixes = jax.jit(lambda a, u, reverse=False: lax.associative_scan(join, (a, u), reverse=reverse), static_argnums=2)
@@ -91,15 +91,15 @@ _, joined = prefixes(a, u)
 np.testing.assert_allclose(joined, walked, atol=1e-6)
 
 # %% [markdown]
-# A_t has become zero, and the formula divides by it. `associative_scan` only multiplies: where A_t vanishes, so does what
-# has been forgotten. That is the reason to join, and not to divide.
+# A_t has become zero, and the formula divides by it. `associative_scan` only multiplies: where A_t vanishes, so does
+# what has been forgotten. That is the reason to join, and not to divide.
 #
 # ## Rounds and joins
 #
-# How many joins does it take for *all* t, and how many of them have to wait for another one? The walk needs T of them, one
-# after the other. The simplest parallel way joins each step with the one before it, then with the one 2 before, 4, 8:
-# log₂ T rounds (Hillis and Steele 1986), but nearly T joins in each. `associative_scan` pairs neighbours, solves the half
-# as long problem, and fills in the gaps (after Blelloch 1990): twice as many rounds, and about 2 T joins in all.
+# How many joins does it take for *all* t, and how many of them have to wait for another one? The walk needs T of them,
+# one after the other. The simplest parallel way joins each step with the one before it, then with the one 2 before, 4,
+# 8: log₂ T rounds (Hillis and Steele 1986), but nearly T joins in each. `associative_scan` pairs neighbours, solves the
+# half as long problem, and fills in the gaps (after Blelloch 1990): twice as many rounds, and about 2 T joins in all.
 
 
 # %%
@@ -145,8 +145,8 @@ for T in LENGTHS:
 # %% [markdown]
 # ## A cell made for it
 #
-# The minGRU (Feng et al. 2024) is a GRU whose gates read x and not h. All gates of all steps are then one product, and what
-# remains is the linear recurrence.
+# The minGRU (Feng et al. 2024) is a GRU whose gates read x and not h. All gates of all steps are then one product, and
+# what remains is the linear recurrence.
 
 # %%
 for equation in equations.select("M1-M5, H1-H5"):
@@ -164,9 +164,9 @@ A, U = prefixes(a, u)
 np.testing.assert_allclose(A * start + U, ys, atol=1e-12)
 
 # %% [markdown]
-# The gradient is the same recurrence, from the other end: dh_t = dy_t + a_{t+1} dh_{t+1} (H2, H5). So it is one more scan,
-# in reverse. The library writes it so, and does not let JAX differentiate the tree. On a CPU it walks; we ask it for the
-# form meant for accelerators, which runs here too.
+# The gradient is the same recurrence, from the other end: dh_t = dy_t + a_{t+1} dh_{t+1} (H2, H5). So it is one more
+# scan, in reverse. The library writes it so, and does not let JAX differentiate the tree. On a CPU it walks; we ask it
+# for the form meant for accelerators, which runs here too.
 
 # %%
 a_next = jnp.concatenate([a[1:], jnp.ones((1, B, H))])
@@ -186,10 +186,10 @@ print("minGRU: parallel in JAX and step by step in NumPy give the same outputs a
 # %% [markdown]
 # ## What it gives up
 #
-# The gates do not see the state, and a = 1 - z lies between 0 and 1: the layer is a weighted mean of what it has read, and
-# can fade a memory but not turn it over. Take the parity of a row of bits: each 1 has to flip the state. With a = 1 - 2x
-# that *is* a linear recurrence, and 1,000 bits take fewer than 20 rounds. But no sigmoid gives a = -1. The limit lies in the range
-# of the gate, not in the joining.
+# The gates do not see the state, and a = 1 - z lies between 0 and 1: the layer is a weighted mean of what it has read,
+# and can fade a memory but not turn it over. Take the parity of a row of bits: each 1 has to flip the state. With a = 1
+# - 2x that *is* a linear recurrence, and 1,000 bits take fewer than 20 rounds. But no sigmoid gives a = -1. The limit
+#   lies in the range of the gate, not in the joining.
 
 # %%
 bits = rng.integers(0, 2, 1000)
@@ -202,9 +202,9 @@ assert len(rounds_of_associative_scan(len(bits))) < 20
 # ## When it loses
 #
 # Fewer rounds help only if somebody is free to do the joins of a round at the same time. With P processors a round of n
-# joins takes ⌈n/P⌉ turns. And every join is done for each of the B·H units: the walk too keeps that many processors busy.
-# So what counts is P / (B·H), the processors for each unit. **Predict before you run:** from how many processors for each
-# unit on does the parallel form win?
+# joins takes ⌈n/P⌉ turns. And every join is done for each of the B·H units: the walk too keeps that many processors
+# busy. So what counts is P / (B·H), the processors for each unit. **Predict before you run:** from how many processors
+# for each unit on does the parallel form win?
 
 
 # %%
@@ -223,9 +223,9 @@ for T, of in gains.items():
 assert gains[1024][16384] > 50
 
 # %% [markdown]
-# Below two it loses: it does about twice the work. A GPU works on some ten thousand numbers at once; a batch of 16 with 64 units
-# leaves it ten processors for each. A processor with two cores and vectors of 16 numbers has 32, and nothing left over.
-# Here is the clock of the machine that this runs on. It is one machine, so nothing is asserted:
+# Below two it loses: it does about twice the work. A GPU works on some ten thousand numbers at once; a batch of 16 with
+# 64 units leaves it ten processors for each. A processor with two cores and vectors of 16 numbers has 32, and nothing
+# left over. Here is the clock of the machine that this runs on. It is one machine, so nothing is asserted:
 
 # %%
 shape = (1024, 16, 64)
@@ -304,6 +304,7 @@ keep(draw_counts(data), "17_parallel_scan", data.set_index("what"))
 # ## Exercises
 #
 # 1. `minirnn learn start jax_associative_scan`: a linear recurrence with an initial state, forward and reverse.
-# 2. A running maximum, a running product of 2 × 2 matrices, a moving mean, the median so far: which of them can be joined?
+# 2. A running maximum, a running product of 2 × 2 matrices, a moving mean, the median so far: which of them can be
+#    joined?
 # 3. Join blocks of 32 steps by a walk, and the blocks by the tree. How many rounds and joins is that? When does it pay?
 # 4. Train `stack("mingru", 32, num_layers=2)` and `stack("gru", 32)` on the parity of 8 bits. What do you expect?

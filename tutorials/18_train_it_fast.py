@@ -33,8 +33,8 @@ jax.config.update("jax_enable_x64", True)  # float64 where we ask for it; float3
 # %% [markdown]
 # ## A task
 #
-# A row of 12 numbers between 0 and 1, two of them marked; the target is the sum of the two. Always answering 1 has a mean
-# squared error of 1/6. A thousand sequences, in batches of 32.
+# A row of 12 numbers between 0 and 1, two of them marked; the target is the sum of the two. Always answering 1 has a
+# mean squared error of 1/6. A thousand sequences, in batches of 32.
 
 # %%
 T, BATCH, COUNT, UNITS = 12, 32, 1024, 16
@@ -73,8 +73,8 @@ def fresh(seed, dtype=np.float32):
 # ## The optimiser is a chain
 #
 # optax builds an optimiser of parts, each of which turns gradients into something more like an update. Order matters:
-# clip first, then let Adam see the clipped gradient. (After Adam there would be nothing left to clip: its updates are about as
-# large as the learning rate, whatever the gradient was.)
+# clip first, then let Adam see the clipped gradient. (After Adam there would be nothing left to clip: its updates are
+# about as large as the learning rate, whatever the gradient was.)
 
 # %%
 for equation in equations.select("O1, O3-O5, O7"):
@@ -120,8 +120,8 @@ for _ in range(10):
 # ## Three ways to run the same training
 #
 # The update is compiled in all three. What differs is who counts the batches: Python, a compiled scan over an epoch, or
-# Python without waiting. **Predict before you run:** a GRU of 16 units, 32 sequences of 12 steps: how many times quicker
-# is the scan than the loop?
+# Python without waiting. **Predict before you run:** a GRU of 16 units, 32 sequences of 12 steps: how many times
+# quicker is the scan than the loop?
 
 
 # %%
@@ -182,9 +182,9 @@ for name, (done, promised) in times.items():
     )
 
 # %% [markdown]
-# The numbers are the same; the times are those of one machine, and nothing is asserted of them. The last column is why a
-# stopwatch without `jax.block_until_ready` lies: JAX returns promises. And a `float(loss)` in a loop is such a wait, too:
-# fetch the losses of an epoch together.
+# The numbers are the same; the times are those of one machine, and nothing is asserted of them. The last column is why
+# a stopwatch without `jax.block_until_ready` lies: JAX returns promises. And a `float(loss)` in a loop is such a wait,
+# too: fetch the losses of an epoch together.
 #
 # ## Many seeds at once
 #
@@ -212,8 +212,9 @@ print(f"{SEEDS} seeds at once: the same losses as one by one, and as minirnn.fas
 # ## Which difference is real?
 #
 # Two ways to set the learning rate over time: constant, or a short warm-up and then a cosine down to zero. Which one is
-# better? One run of each proves nothing. We take every seed at three rates with both plans, all of them in one call: `vmap`
-# runs over the seeds, over the rates and over the plans. Judged on sequences that no training has seen. **Predict before you run:** which plan wins?
+# better? One run of each proves nothing. We take every seed at three rates with both plans, all of them in one call:
+# `vmap` runs over the seeds, over the rates and over the plans. Judged on sequences that no training has seen.
+# **Predict before you run:** which plan wins?
 
 # %%
 unseen = tuple(map(jnp.asarray, draw(np.random.default_rng(1), 2000)))
@@ -244,10 +245,10 @@ assert wins[0] < 0.25
 assert wins[-1] > 0.75
 
 # %% [markdown]
-# Both, and neither! At the smallest rate the schedule loses in nearly every pair: it spends half of its updates at a rate
-# that is smaller still. At the largest it wins as clearly: the constant rate never comes to rest. Whoever compares at one
-# rate can prove what he likes. The fair question is what each plan reaches at *its own* best rate, and there the medians
-# lie close together:
+# Both, and neither! At the smallest rate the schedule loses in nearly every pair: it spends half of its updates at a
+# rate that is smaller still. At the largest it wins as clearly: the constant rate never comes to rest. Whoever compares
+# at one rate can prove what he likes. The fair question is what each plan reaches at *its own* best rate, and there the
+# medians lie close together:
 
 # %%
 best = medians.min()
@@ -273,7 +274,7 @@ by_seed = np.median(np.abs(curves["float64"] / np.roll(curves["float64"], 1, axi
 for first in (0, 96):
     span = slice(first, first + 32)
     print(
-        f"updates {first + 1:3} to {first + 32:3}: losses differ by {by_dtype[span].mean():.0e} between the two types, ",
+        f"updates {first + 1:3} to {first + 32:3}: losses differ by {by_dtype[span].mean():.0e} between the types, ",
         end="",
     )
     print(f"by {by_seed[span].mean():.0e} between two seeds")
@@ -282,9 +283,9 @@ assert by_dtype[-32:].mean() > 2 * by_dtype[:10].mean()
 assert by_dtype[-32:].mean() < by_seed[-32:].mean() / 100
 
 # %% [markdown]
-# So float64 is for checking gradients, where digits after the seventh tell right from wrong. For training it buys nothing
-# here but a longer wait: another seed changes the result far more than another type does. (Longer trainings at larger
-# rates drift further apart; by then they are different runs, like two seeds.)
+# So float64 is for checking gradients, where digits after the seventh tell right from wrong. For training it buys
+# nothing here but a longer wait: another seed changes the result far more than another type does. (Longer trainings at
+# larger rates drift further apart; by then they are different runs, like two seeds.)
 
 # %%
 
