@@ -210,6 +210,16 @@ def test_no_loop_is_parallel():
         assert set(broken(result)) == {"log depth"}
 
 
+def test_what_is_kept_aside_is_lost():
+    kept = (
+        "    residuals = x, h_prev, h, Wx, Wh  # [residuals]",
+        "    kept.append(h)\n    residuals = x, h_prev, Wx, Wh",
+    )
+    taken = ("x, h_prev, h, Wx, Wh = residuals  # [unpacked]", "x, h_prev, Wx, Wh = residuals\n    h = kept[-1]")
+    result = graded("jax_custom_vjp", None, ("def step_fwd(", "kept = []\n\n\ndef step_fwd("), kept, taken)
+    assert "has to go through the residuals" in broken(result)["runs"]
+
+
 def test_derived_by_jax_is_not_own_work():
     line = "step.defvjp(step_fwd, lambda kept, dh: jax.vjp(lambda *a: step_fwd(*a)[0], *kept)[1](dh))"
     assert "vjp derives for you" in broken(graded("jax_custom_vjp", {"[plug in]": line}))["own work"]

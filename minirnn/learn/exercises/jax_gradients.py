@@ -63,6 +63,7 @@ def _vjp_text() -> str:
 
 
 _STEP_ARGUMENTS = ("x", "h_prev", "Wx", "Wh", "b")
+_SCALES = np.array([1.0, 0.5, -1.0])  # the inputs of a walk over three steps are multiples of x
 
 
 def _vjp_cases(rng: np.random.Generator) -> dict[str, dict[str, Any]]:
@@ -76,7 +77,11 @@ def _vjp_truth(given: dict[str, Any]) -> dict[str, np.ndarray]:
     h, _, cache = readable.rnn.step(params, given["x"], given["h_prev"])
     dparams, dx, dh_prev = readable.rnn.step_backward(given["dh"], None, cache)
     gradients = {f"d{name}": value for name, value in dparams._asdict().items()}
-    return {"h": h, "dx": dx, "dh_prev": dh_prev, **gradients, **traced.all_well("own gradient")}
+    xs = given["x"] * _SCALES[:, None, None]
+    hs, _, cache = readable.rnn.forward(params, xs, given["h_prev"])
+    summed, _, dh0 = readable.rnn.backward(np.zeros_like(hs), given["dh"], cache)
+    walked = {"dh0 of a walk": dh0, "dWh of a walk": summed.Wh}
+    return {"h": h, "dx": dx, "dh_prev": dh_prev, **gradients, **walked, **traced.all_well("own gradient")}
 
 
 @traced.viewed(_SIZES)
@@ -87,17 +92,22 @@ def _vjp_view(names: Mapping[str, Any]) -> Callable[..., Any]:
 
     def gradients(dh: Any, *arguments: Any) -> Any:
         h, back = jax.vjp(function, *arguments)
-        return h, back(dh)
+        return h, back(dh), jax.grad(walk, argnums=(0, 1))(arguments[1], arguments[3], dh, *arguments)
+
+    def walk(h0: Any, Wh: Any, dh: Any, x: Any, h_prev: Any, Wx: Any, _: Any, b: Any) -> Any:
+        # Within a scan the forward and the backward function are traced apart: what is kept aside is lost.
+        h_T, _ = jax.lax.scan(lambda h, scale: (function(scale * x, h, Wx, Wh, b), None), h0, _SCALES)
+        return (h_T * dh).sum()
 
     def tried(dh: np.ndarray, **given: Any) -> Any:
-        arguments = [given[name] for name in _STEP_ARGUMENTS]
-        abstract = [traced.abstract(each.shape) for each in arguments]
+        ordered = {name: given[name] for name in _STEP_ARGUMENTS}
+        abstract = [traced.abstract(each.shape) for each in ordered.values()]
         own = any(name.startswith("custom_vjp") for name in traced.names(traced.trace(function, *abstract)))
-        traced.trace(gradients, traced.abstract(dh.shape), *abstract)  # is it fit for jit?
+        traced.lower(gradients, traced.abstract(dh.shape), *abstract)
         with traced.eager():
-            h, made = gradients(*traced.arrays({"dh": dh, **given}).values())
+            h, made, (dh0, dWh) = gradients(*traced.arrays({"dh": dh, **ordered}).values())
         found = dict(zip([f"d{name}" for name in _STEP_ARGUMENTS], made, strict=True))
-        return {"h": h, **found, "own gradient": float(own)}
+        return {"h": h, **found, "dh0 of a walk": dh0, "dWh of a walk": dWh, "own gradient": float(own)}
 
     return tried
 

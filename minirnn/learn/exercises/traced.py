@@ -45,6 +45,14 @@ def trace(function: Callable[..., Any], *arguments: Any) -> Any:
         return jax.make_jaxpr(function)(*arguments).jaxpr
 
 
+def lower(function: Callable[..., Any], *arguments: Any) -> None:
+    """Takes a function up to the door of the compiler, so that what is not fit for jit raises its error."""
+    import jax
+
+    with jax.enable_x64(True), jax.disable_jit(False):
+        jax.jit(function).lower(*arguments)
+
+
 def shapes(function: Callable[..., Any], *arguments: Any) -> Any:
     """The shapes and dtypes of what a function returns, a tree; nothing is computed."""
     import jax
@@ -121,6 +129,9 @@ _WORDS = [
      "a traced array was put into a NumPy array: JAX arrays are made as a whole, by lax.scan or jnp.stack"),
     (r"boolean conversion|as an index|[Aa]bstract tracer value|concrete value",
      "the number in a traced array was asked for (by if, range, int or float): while jit traces, it is not known yet"),
+    (r"side-effect|[Ll]eaked trace|No constant handler for type.*Tracer",
+     "an array was kept aside, in a global or a list, and used later: what the backward function needs has to go "
+     "through the residuals"),
     (r"must produce a tuple of length equal to the number of arguments.*?bwd output structure PyTreeDef\((.*?)\) for "
      r"primal input structure PyTreeDef\((.*?)\)\.",
      "the backward function has to return one gradient for each argument, a tuple {1}, None where there is none; it "
