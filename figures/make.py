@@ -2,8 +2,8 @@
 
 The numbers behind each picture are written beside it, so that a change can be seen without looking at pixels;
 ``figures/compare.py`` compares them. ``--quick`` leaves out what takes minutes, and lets the lessons take less than
-their full time; ``--only NAME`` makes a single one. The speeds (``bench.png``) are those of one machine on one day: they are
-measured by ``minirnn bench --full --json`` and drawn by ``figures/bench.py``.
+their full time; ``--only NAME`` makes a single one. The speeds (``bench.png``) are those of one machine on one day:
+they are measured by ``minirnn bench --full --json`` and drawn by ``figures/bench.py``.
 """
 
 import argparse

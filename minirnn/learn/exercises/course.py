@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from minirnn.learn.exercises.exercise import Exercise
-from minirnn.learn.exercises.recurrent import B, D, H, T, run, weights
+from minirnn.learn.exercises.recurrent import run, weights
+from minirnn.learn.exercises.sizes import draw
 from minirnn.learn.recurrent import LESSONS, backward_text
 from minirnn.params import LSTMState
 
-K = 7  # classes
+K = 8  # classes
 _LESSON = LESSONS["lstm"]
 _TOP = '''def gradients(probabilities, targets, caches, Wy):
     """Backward through a softmax at every step, and an LSTM below it.
@@ -51,7 +52,8 @@ MISTAKES_OF_THE_COURSE = {
 
 
 def _cases(rng: np.random.Generator) -> dict[str, dict[str, Any]]:
-    params = weights(_LESSON, rng)
+    T, B, D, H = draw(rng)
+    params = weights(_LESSON, rng, D, H)
     state = LSTMState(*rng.standard_normal((2, B, H)))
     hs, caches = run(_LESSON, params, rng.standard_normal((T, B, D)), state)
     Wy = rng.standard_normal((H, K))

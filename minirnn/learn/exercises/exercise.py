@@ -50,8 +50,6 @@ class Exercise:
       errors: what the errors of a right answer look like.
       needs_sigmoid: whether the file begins with a function ``sigmoid``.
       imports: modules that an answer may import, besides NumPy and a few of the standard library.
-      judge: for what no worked answer can decide: ``judge(module, rng) -> list of rungs`` of its own.
-      judged: the names of those rungs, in order.
       points: of rungs that are worth other than usual.
       first_step: an exercise whose function the answer may hold as well; it is then judged too, before the values.
       solved: whether the library knows the answer. Where not, ``truth`` does.
@@ -86,8 +84,6 @@ class Exercise:
     over_time: tuple[str, ...] = ()
     needs_sigmoid: bool = False
     imports: tuple[str, ...] = ()
-    judge: Callable[[Any, np.random.Generator], list[Any]] | None = None
-    judged: tuple[str, ...] = ("values",)
     points: Mapping[str, float] = field(default_factory=dict)
     first_step: str | None = None
     solved: bool = True
@@ -156,12 +152,9 @@ class Exercise:
     @functools.cached_property
     def rungs(self) -> dict[str, float]:
         """The rungs that every answer is measured by, in order, and what each is worth."""
-        if self.judge is not None:
-            names = ["own work", "runs", *self.judged]
-        else:
-            names = ["own work", "runs", "shapes", "inputs", "repeatable"]
-            names += ["linear"] * bool(self.upstream) + ["answer"] * (self.more_rungs is not None)
-            names += [*self.traits, *self.cases(np.random.default_rng(0))]
+        names = ["own work", "runs", "shapes", "inputs", "repeatable"]
+        names += ["linear"] * bool(self.upstream) + ["answer"] * (self.more_rungs is not None)
+        names += [*self.traits, *self.cases(np.random.default_rng(0))]
         return {name: self.points.get(name, POINTS.get(name, OTHER_POINTS)) for name in names}
 
     def right(self, arguments: dict[str, Any]) -> dict[str, np.ndarray]:

@@ -10,13 +10,11 @@ from typing import Any
 import numpy as np
 
 from minirnn.equations import EQUATIONS
+from minirnn.learn.exercises import sizes
 from minirnn.learn.exercises.exercise import Exercise
 from minirnn.learn.recurrent import LESSONS, step_backward_text
 from minirnn.params import RNNParams
 from minirnn.readable import truncated
-
-T, B, D, H = 7, 3, 5, 4  # all different, and T is no multiple of the window
-WINDOW = 3
 
 _RIGHT = "float64 arrays agree to about 1e-15 (||yours - right|| / ||right||); 1e-7 if you compute in float32."
 _STEP = step_backward_text(LESSONS["rnn"])
@@ -47,7 +45,7 @@ def equation(number: str) -> str:
     return f"# {number}  {EQUATIONS[number].plain}"
 
 
-def weights(rng: np.random.Generator) -> RNNParams:
+def weights(rng: np.random.Generator, D: int = 5, H: int = 4) -> RNNParams:
     """Random weights of a vanilla RNN; no bias is zero, since that would hide a mistake."""
     return RNNParams(0.6 * rng.standard_normal((D, H)), 0.6 * rng.standard_normal((H, H)), rng.standard_normal(H))
 
@@ -99,11 +97,14 @@ def _truncated_text() -> str:
 
 
 def _truncated_cases(rng: np.random.Generator) -> dict[str, dict[str, Any]]:
+    T, B, D, H = sizes.draw(rng)
+    short = 3 if T % 3 else 4  # T is no multiple of it
+
     def case(T, window):
         given = {"xs": rng.standard_normal((T, B, D)), "dys": rng.standard_normal((T, B, H))}
-        return {**given, "h0": rng.standard_normal((B, H)), "window": window, **weights(rng)._asdict()}
+        return {**given, "h0": rng.standard_normal((B, H)), "window": window, **weights(rng, D, H)._asdict()}
 
-    return {"values": case(2 * WINDOW, WINDOW), "a short last window": case(T, WINDOW), "one window": case(WINDOW, T)}
+    return {"values": case(2 * short, short), "a short last window": case(T, short), "one window": case(short, T)}
 
 
 # ---------------------------------------------------------------- lengths
@@ -158,19 +159,20 @@ def _masked_text() -> str:
 
 
 def _masked_cases(rng: np.random.Generator) -> dict[str, dict[str, Any]]:
+    T, B, D, H = sizes.draw(rng)
+
     def case(lengths, **padding):
-        lengths = np.array(lengths)
         mask = (np.arange(T)[:, None] < lengths)[:, :, None]
         given = {"xs": rng.standard_normal((T, B, D)), "dys": rng.standard_normal((T, B, H))}
         given |= {name: np.where(mask, given[name], value) for name, value in padding.items()}
         rest = {"dh_T": rng.standard_normal((B, H)), "lengths": lengths, "h0": rng.standard_normal((B, H))}
-        return {**given, **rest, **weights(rng)._asdict()}
+        return {**given, **rest, **weights(rng, D, H)._asdict()}
 
     return {
-        "values": case([T] * B),
-        "lengths": case([4, T, 0]),
-        "NaN in padded inputs": case([T, 0, 2], xs=np.nan),
-        "NaN in padded gradients": case([5, 0, T], dys=np.nan),
+        "values": case(np.full(B, T)),
+        "lengths": case(sizes.lengths(rng, T, B)),
+        "NaN in padded inputs": case(sizes.lengths(rng, T, B), xs=np.nan),
+        "NaN in padded gradients": case(sizes.lengths(rng, T, B), dys=np.nan),
     }
 
 

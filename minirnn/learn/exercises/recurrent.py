@@ -10,10 +10,9 @@ import numpy as np
 
 from minirnn import readable
 from minirnn.learn.exercises.exercise import Exercise
+from minirnn.learn.exercises.sizes import draw
 from minirnn.learn.recurrent import LESSONS, Lesson, backward_text, step_backward_text, step_text
 from minirnn.params import map_state
-
-T, B, D, H = 6, 3, 5, 4  # all different: an array that is turned round has another shape
 
 _RIGHT = "float64 arrays agree to about 1e-15 (||yours - right|| / ||right||); 1e-7 if you compute in float32."
 
@@ -24,9 +23,9 @@ def cache_type(cell: str) -> Any:
     return namedtuple("Cache", LESSONS[cell].cache)
 
 
-def weights(lesson: Lesson, rng: np.random.Generator) -> Any:
+def weights(lesson: Lesson, rng: np.random.Generator, input_size: int = 5, hidden_size: int = 4) -> Any:
     """Random weights: nothing is zero, since a bias of zero hides a mistake."""
-    params = getattr(readable, lesson.module).init(rng, D, H, np.float64)
+    params = getattr(readable, lesson.module).init(rng, input_size, hidden_size, np.float64)
     return type(params)(*(rng.standard_normal(np.shape(a)) * (0.6 if np.ndim(a) == 2 else 1.0) for a in params))
 
 
@@ -50,27 +49,31 @@ def run(lesson: Lesson, params: Any, xs: np.ndarray, state: Any):
     return ys, made
 
 
-def _state(lesson: Lesson, params: Any, rng: np.random.Generator) -> Any:
+def _state(lesson: Lesson, params: Any, B: int, rng: np.random.Generator) -> Any:
     like = getattr(readable, lesson.module).initial_state(params, B)
     return map_state(lambda a: rng.standard_normal(a.shape), like)
 
 
 def _step_cases(lesson: Lesson, rng: np.random.Generator) -> dict[str, dict[str, Any]]:
-    params, state = weights(lesson, rng), _state(lesson, weights(lesson, rng), rng)
+    _, B, D, H = draw(rng)
+    params = weights(lesson, rng, D, H)
+    state = _state(lesson, params, B, rng)
     given = {f"{part}_prev": getattr(state, part, state) for part in lesson.state}
     return {"values": {"x": rng.standard_normal((B, D)), **given, **params._asdict()}}
 
 
 def _step_backward_cases(lesson: Lesson, rng: np.random.Generator) -> dict[str, dict[str, Any]]:
-    params = weights(lesson, rng)
-    _, caches = run(lesson, params, rng.standard_normal((1, B, D)), _state(lesson, params, rng))
+    _, B, D, H = draw(rng)
+    params = weights(lesson, rng, D, H)
+    _, caches = run(lesson, params, rng.standard_normal((1, B, D)), _state(lesson, params, B, rng))
     arrives = {f"d{part}_next": rng.standard_normal((B, H)) for part in lesson.state}
     return {"values": {"dy": rng.standard_normal((B, H)), **arrives, "cache": caches[0]}}
 
 
 def _backward_cases(lesson: Lesson, rng: np.random.Generator) -> dict[str, dict[str, Any]]:
-    params = weights(lesson, rng)
-    _, caches = run(lesson, params, rng.standard_normal((T, B, D)), _state(lesson, params, rng))
+    T, B, D, H = draw(rng)
+    params = weights(lesson, rng, D, H)
+    _, caches = run(lesson, params, rng.standard_normal((T, B, D)), _state(lesson, params, B, rng))
     last = {f"d{part}_T": rng.standard_normal((B, H)) for part in lesson.state}
     return {"sequence": {"dys": rng.standard_normal((T, B, H)), **last, "caches": caches}}
 

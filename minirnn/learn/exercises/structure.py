@@ -8,12 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minirnn import readable
+from minirnn.learn.exercises import sizes
 from minirnn.learn.exercises.exercise import Exercise
-from minirnn.learn.exercises.lengths import B, D, H, T, equation, library, weights
+from minirnn.learn.exercises.lengths import equation, library, weights
 from minirnn.params import RNNParams
 from minirnn.readable import recurrent
-
-S, Q, V = 5, 4, 6  # keys, size of a key, size of a value
 
 _RIGHT = "float64 arrays agree to about 1e-15 (||yours - right|| / ||right||); 1e-7 if you compute in float32."
 
@@ -60,15 +59,22 @@ _ATTENTION = f'''def attention_backward(q, k, v, mask, dcontext, dweights):
 
 
 def _attention_cases(rng: np.random.Generator) -> dict[str, dict[str, Any]]:
+    T, B, S, Q = sizes.draw(rng)  # queries, batch, keys, size of a key
+    V = Q + T  # size of a value
+
     def case(lengths, padding=None):
-        mask = np.arange(S)[:, None] < np.array(lengths)
+        mask = np.arange(S)[:, None] < lengths
         k, v = rng.standard_normal((S, B, Q)), rng.standard_normal((S, B, V))
         if padding is not None:
             k, v = (np.where(mask[:, :, None], array, padding) for array in (k, v))
         upstream = {"dcontext": rng.standard_normal((T, B, V)), "dweights": rng.standard_normal((T, B, S))}
         return {"q": rng.standard_normal((T, B, Q)), "k": k, "v": v, "mask": mask, **upstream}
 
-    return {"values": case([S] * B), "masks": case([2, S, 0]), "NaN on padding": case([S, 3, 0], np.nan)}
+    return {
+        "values": case(np.full(B, S)),
+        "masks": case(sizes.lengths(rng, S, B)),
+        "NaN on padding": case(sizes.lengths(rng, S, B), np.nan),
+    }
 
 
 # ---------------------------------------------------------------- two directions
@@ -132,13 +138,15 @@ def bidirectional(xs, lengths, dys, dh_first, dh_second, first, second):
 
 
 def _bidirectional_cases(rng: np.random.Generator) -> dict[str, dict[str, Any]]:
+    T, B, D, H = sizes.draw(rng)
+
     def case(lengths):
         states = {name: rng.standard_normal((B, H)) for name in ("dh_first", "dh_second")}
         xs, dys = rng.standard_normal((T, B, D)), rng.standard_normal((T, B, 2 * H))
-        walks = {"first": direction(weights(rng)), "second": direction(weights(rng))}
-        return {"xs": xs, "lengths": np.array(lengths), "dys": dys, **states, **walks}
+        walks = {"first": direction(weights(rng, D, H)), "second": direction(weights(rng, D, H))}
+        return {"xs": xs, "lengths": lengths, "dys": dys, **states, **walks}
 
-    return {"values": case([T] * B), "lengths": case([3, T, 0])}
+    return {"values": case(np.full(B, T)), "lengths": case(sizes.lengths(rng, T, B))}
 
 
 EXERCISES = (

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from minirnn.equations import EQUATIONS
+from minirnn.learn.exercises import sizes
 from minirnn.learn.exercises.exercise import Exercise
 from minirnn.learn.grading.result import Rung
 
 # Sizes that all differ: an array that is turned round has another shape.
-T, B, D, H, K, V = 6, 3, 5, 4, 7, 8
 
 _RIGHT = "float64 arrays agree to about 1e-15 (||yours - right|| / ||right||); 1e-7 if you compute in float32."
 
@@ -107,6 +107,7 @@ def _check_cases(rng: np.random.Generator) -> dict[str, dict[str, Any]]:
 def _check_answer(module: Any) -> list[Rung]:
     """A loss as people have them: a right gradient gets a small error, a slip in one element does not."""
     rng = np.random.default_rng(0)
+    D, H = 5, 4
     xs, W, target = rng.standard_normal((20, D)), rng.standard_normal((D, H)), rng.standard_normal((20, H))
 
     def loss(W):
@@ -156,6 +157,8 @@ _CLIP = f'''def clip(dWx_steps, dWh_steps, db_steps, max_norm):
 
 
 def _clip_cases(rng: np.random.Generator) -> dict[str, dict[str, Any]]:
+    T, _, D, H = sizes.draw(rng)
+
     def gradients(size: float):
         return {
             "dWx_steps": size * rng.standard_normal((T, D, H)),
@@ -203,6 +206,8 @@ _LOSS = f'''def loss(logits, labels, mask):
 
 
 def _loss_cases(rng: np.random.Generator) -> dict[str, dict[str, Any]]:
+    T, B, K, _ = sizes.draw(rng)
+
     def case(mask, logits=None):
         logits = rng.standard_normal((T, B, K)) * 2 if logits is None else logits
         labels = rng.integers(0, K, (T, B))
@@ -212,7 +217,7 @@ def _loss_cases(rng: np.random.Generator) -> dict[str, dict[str, Any]]:
             "mask": mask,
         }
 
-    ragged = np.arange(T)[:, None] < np.array([T, 2, 4])
+    ragged = np.arange(T)[:, None] < sizes.lengths(rng, T, B)
     # Quarters, so that they are exact in float32 too.
     large = np.round(rng.standard_normal((T, B, K)) * 8) / 4 + rng.choice([-1000, 1000], (T, B, 1))
     finite = case(ragged)
@@ -250,6 +255,9 @@ _EMBEDDING = f'''def embedding_backward(dys, symbols, mask, V):
 
 
 def _embedding_cases(rng: np.random.Generator) -> dict[str, dict[str, Any]]:
+    T, B, D, _ = sizes.draw(rng)
+    V = 2 * B + 2  # symbols
+
     def case(symbols, mask):
         dys = rng.standard_normal((*symbols.shape, D))
         return {
@@ -265,7 +273,7 @@ def _embedding_cases(rng: np.random.Generator) -> dict[str, dict[str, Any]]:
     return {
         "every symbol once": case(once, np.ones((2, B), bool)),
         "repeats": case(often, np.ones((T, B), bool)),
-        "padding": case(often, np.arange(T)[:, None] < np.array([T, 0, 4])),
+        "padding": case(often, np.arange(T)[:, None] < sizes.lengths(rng, T, B)),
     }
 
 

@@ -16,9 +16,8 @@ import numpy as np
 
 from minirnn.learn.exercises import nudging
 from minirnn.learn.exercises.exercise import Exercise
+from minirnn.learn.exercises.sizes import draw
 from minirnn.learn.programs import Function
-
-B, D, H = 3, 5, 4  # all different
 
 _SHAPES = {"x": "(B, D)", "b": "({G}H,)", "Wx": "(D, {G}H)", "Wh": "(H, {G}H)"}
 
@@ -119,6 +118,7 @@ class Variant:
 
     def cases(self, rng: np.random.Generator) -> dict[str, dict[str, Any]]:
         """Random numbers, none of them zero."""
+        _, B, D, H = draw(rng)
         sizes = {"B": B, "D": D, "H": H}
         given = {}
         for name in self.function.arguments:
