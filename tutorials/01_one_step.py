@@ -3,8 +3,8 @@
 #
 # Minutes: 15. Before: NumPy, the derivative of a product and of a function of a function.
 #
-# You will take one step of the simplest recurrent network, forward and backward, first with single numbers and then with
-# arrays. Afterwards you can
+# You will take one step of the simplest recurrent network, forward and backward, first with single numbers and then
+# with arrays. Afterwards you can
 #
 # - write the backward pass of a step, one line for each line of the forward pass;
 # - say what the forward pass has to remember for it, and what it need not;
@@ -32,16 +32,17 @@ def show(span):
 # %% [markdown]
 # ## Forward, with single numbers
 #
-# A recurrent network reads a sequence one step at a time and keeps a state h. At step t it sees the input x_t and its own
-# state h_{t-1}, and makes the new state of both. These are all its equations; the numbers R1, R2, ... are those of
+# A recurrent network reads a sequence one step at a time and keeps a state h. At step t it sees the input x_t and its
+# own state h_{t-1}, and makes the new state of both. These are all its equations; the numbers R1, R2, ... are those of
 # `minirnn.equations`, and they stand in a comment on the line of the source that computes them.
 
 # %%
 show("R1-R2")
 
 # %% [markdown]
-# The function φ is tanh here. Let everything be one number: one sequence, one input, one unit. And let the loss be the
-# squared distance of the new state from 1, so that there is something to differentiate.
+# The function φ is tanh here. Let everything be one number: one sequence, one input, one *unit* (so the numbers of a
+# state are called). And let the loss be the squared distance of the new state from 1, so that there is something to
+# differentiate.
 
 # %%
 x, h_prev = 0.5, -0.6
@@ -65,14 +66,14 @@ assert np.isclose(losses.mse(y, np.array([[target]]))[0], loss)
 # ## Backward: the same path, from the end to the start
 #
 # We ask of every number on the path: if it grew by a little, by how many times as much would the loss grow? That is the
-# gradient with respect to it, and we call it `d` and the name of the number. Only one question is easy: what does the loss
-# do when h grows? All others follow from the one before it by the chain rule:
+# gradient with respect to it, and we call it `d` and the name of the number. Only one question is easy: what does the
+# loss do when h grows? All others follow from the one before it by the chain rule:
 #
 # > gradient at the input of a node = gradient at its output × slope of the node
 #
 # A sum has slope 1 for each of its parts, so it hands its gradient on to all of them. A product hands each factor the
-# gradient times *the other* factor. And tanh has the slope 1 - tanh(z)², which is 1 - h²: it can be told from the output
-# alone.
+# gradient times *the other* factor. And tanh has the slope 1 - tanh(z)², which is 1 - h²: it can be told from the
+# output alone.
 
 # %%
 dh = 2 * (h - target)
@@ -150,9 +151,9 @@ keep(draw(EDGES), "01_one_step", EDGES)
 # %% [markdown]
 # ## Is it right? Move one number and look
 #
-# Nobody needs to be believed. Make Wh a little larger, take the step again, and see by how much the loss changes. This is
-# a *finite difference*; the next tutorial is about how to do it well. Here it is enough to move each number a millionth
-# up and down.
+# Nobody needs to be believed. Make Wh a little larger, take the step again, and see by how much the loss changes. This
+# is a *finite difference*; the next tutorial is about how to do it well. Here it is enough to move each number a
+# millionth up and down.
 
 
 # %%
@@ -171,21 +172,21 @@ for name in numbers:
 # %% [markdown]
 # ## The same with arrays
 #
-# Real steps take B sequences at once, with D inputs and H units. Vectors are rows and weights stand on the right, so R1
-# reads just as it is computed: `x @ Wx + h_prev @ Wh + b`. The backward equations are these. The first says that h is used
-# twice: as the output of the step (dy comes from there) and by the step after it (dh⁺ comes from there). What is used
-# twice gets both gradients, *added*. (In P3 to P5 the sum runs over the steps of a sequence; here there is one. And an RNN
-# has one kind of pre-activation: dzx and dzh are both dz.)
+# Real steps take B sequences at once, a *batch*, with D inputs and H units. Vectors are rows and weights stand on the
+# right, so R1 reads just as it is computed: `x @ Wx + h_prev @ Wh + b`. The backward equations are these. The first
+# says that h is used twice: as the output of the step (dy comes from there) and by the step after it (dh⁺ comes from
+# there). What is used twice gets both gradients, *added*. (In P3 to P5 the sum runs over the steps of a sequence; here
+# there is one. And an RNN has one kind of pre-activation: dzx and dzh are both dz.)
 
 # %%
 show("R3-R4, P1-P5")
 
 # %% [markdown]
-# Where do the transposes come from? You need not remember it, the shapes leave no choice. dWx must have the shape of Wx,
-# (D, H). At hand are x, (B, D), and dz, (B, H). There is one product of the two with the right shape: `x.T @ dz`. The B in
-# the middle disappears: that *is* the sum over the batch. Every sequence has used the same Wx, and what is used many times
-# gets all gradients, added. b has been used by every row as well, so db is a sum over the rows. But every sequence has its
-# own x: nothing is summed in `dz @ Wx.T`.
+# Where do the transposes come from? You need not remember it, the shapes leave no choice. dWx must have the shape of
+# Wx, (D, H). At hand are x, (B, D), and dz, (B, H). There is one product of the two with the right shape: `x.T @ dz`.
+# The B in the middle disappears: that *is* the sum over the batch. Every sequence has used the same Wx, and what is
+# used many times gets all gradients, added. b has been used by every row as well, so db is a sum over the rows. But
+# every sequence has its own x: nothing is summed in `dz @ Wx.T`.
 
 # %%
 rng = np.random.default_rng(0)
@@ -220,9 +221,9 @@ print("our lines and minirnn.readable.rnn agree")
 # %% [markdown]
 # ## What has to be remembered
 #
-# The backward pass needs x, h_{t-1}, the weights, and the slope of tanh. The last one could be computed from z, but it is
-# written with h: `1 - h**2`. So z need not be kept, and it is not. This is what the library's step has put aside (zh, the
-# part h_{t-1} W_h, is there because one engine serves all cells; the GRU needs it):
+# The backward pass needs x, h_{t-1}, the weights, and the slope of tanh. The last one could be computed from z, but it
+# is written with h: `1 - h**2`. So z need not be kept, and it is not. This is what the library's step has put aside
+# (zh, the part h_{t-1} W_h, is there because one engine serves all cells; the GRU needs it):
 
 # %%
 kept = {name: np.shape(getattr(cache, name)) for name in ("x", "zh", "state")} | {"gates.h": cache.gates.h.shape}
@@ -231,8 +232,8 @@ assert "z" not in cache._fields
 np.testing.assert_allclose(1 - cache.gates.h**2, 1 - np.tanh(z) ** 2)
 
 # %% [markdown]
-# A classical slip is to take `1 - z**2`, or `1 - np.tanh(h)**2`: the slope at the wrong place. Both run, and both have the
-# right shape. The first even has the wrong sign where |z| > 1.
+# A classical slip is to take `1 - z**2`, or `1 - np.tanh(h)**2`: the slope at the wrong place. Both run, and both have
+# the right shape. The first even has the wrong sign where |z| > 1.
 
 # %%
 slips = {"1 - z²": 1 - z**2, "1 - tanh(h)²": 1 - np.tanh(h) ** 2}
@@ -246,8 +247,8 @@ assert (np.abs(z) > 1).any()
 # %% [markdown]
 # ## What the batch does
 #
-# **Predict before you run:** we write every sequence of the batch twice, so that B is 4 and not 2, and give each copy the
-# same dy as the original. Which of dWx, dWh, db, dx and dh_prev become twice as large? Which stay the same?
+# **Predict before you run:** we write every sequence of the batch twice, so that B is 4 and not 2, and give each copy
+# the same dy as the original. Which of dWx, dWh, db, dx and dh_prev become twice as large? Which stay the same?
 
 
 # %%
@@ -265,9 +266,10 @@ print("weights: twice the gradient; inputs and states: the same gradient, in eve
 
 # %% [markdown]
 # The weights are shared, inputs and states are not. If the loss is a *mean* over the batch, its dy is half as large for
-# twice the batch, and the weights' gradient stays as it was. That division belongs to the loss. Whoever divides by B once
-# more in the step gets gradients that are B times too small: they point the right way, so training still works, only as if
-# the learning rate were smaller. Such a mistake is found by a check of the gradient, never by watching the loss go down.
+# twice the batch, and the weights' gradient stays as it was. That division belongs to the loss. Whoever divides by B
+# once more in the step gets gradients that are B times too small: they point the right way, so training still works,
+# only as if the learning rate were smaller. Such a mistake is found by a check of the gradient, never by watching the
+# loss go down.
 
 # %%
 targets = rng.standard_normal((B, H))
@@ -278,9 +280,9 @@ np.testing.assert_allclose(twice(dy_mean), 2 * dy_mean_double)
 # %% [markdown]
 # ## Where the slope ends
 #
-# tanh is flat far from zero. A unit with |z| = 3 lets less than 1 % of the gradient through, one with |z| = 1 about 42 %.
-# Nothing is wrong with such a gradient; it is what the function does. But it is the seed of the trouble in tutorial 04,
-# where a hundred such slopes are multiplied.
+# tanh is flat far from zero. A unit with |z| = 3 lets less than 1 % of the gradient through, one with |z| = 1 about
+# 42 %. Nothing is wrong with such a gradient; it is what the function does. But it is the seed of the trouble in
+# tutorial 04, where a hundred such slopes are multiplied.
 
 # %%
 zs = np.array([0.0, 1.0, 2.0, 3.0])
@@ -312,5 +314,5 @@ assert report.ok
 #    `minirnn learn start rnn_step_backward`.
 # 2. Replace tanh by the logistic sigmoid, σ(z) = 1/(1 + exp(-z)). Its slope can be written with h alone as well: how?
 #    Compare with `rnn.step(params, x, h_prev, activation="sigmoid")`. How large can this slope be at most?
-# 3. Leave dh_next out of R3, as if the state were not used again. Which of the gradients are still right when the step is
-#    the last one of its sequence? And when it is not?
+# 3. Leave dh_next out of R3, as if the state were not used again. Which of the gradients are still right when the step
+#    is the last one of its sequence? And when it is not?

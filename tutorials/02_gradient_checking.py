@@ -27,8 +27,9 @@ jax.config.update("jax_enable_x64", True)  # before the first array: otherwise J
 # %% [markdown]
 # ## The thing to be checked
 #
-# A vanilla RNN over six steps; the loss is the sum of all outputs, each times a fixed random number. Sizes are all
-# different, and nothing is zero. We differentiate with respect to the weights.
+# minirnn holds every network twice: `readable` is written in NumPy, with a backward pass by hand, and `fast` in JAX. We
+# check the first. A vanilla RNN over six steps; the loss is the sum of all outputs, each times a fixed random number.
+# Sizes are all different, and nothing is zero. We differentiate with respect to the weights.
 
 # %%
 T, B, D, H = 6, 2, 3, 4
@@ -62,17 +63,17 @@ print(f"{len(by_hand)} numbers in the gradient, norm {np.linalg.norm(by_hand):.2
 # | complex step | Im L(w + i s) / s | grows as s² | none that grows |
 # | automatic | the chain rule, by a program | none | a few ε |
 #
-# The first two *subtract two nearly equal numbers*. Each is known to about ε (2e-16 in float64, 1e-7 in float32), and their
-# difference is tiny, so dividing by s makes that rounding large. A smaller step makes the formula better and the rounding
-# worse. The best step lies between: near the square root of ε for the one-sided difference, the cube root for the centred
-# one.
+# The first two *subtract two nearly equal numbers*. Each is known to about ε (2e-16 in float64, 1e-7 in float32), and
+# their difference is tiny, so dividing by s makes that rounding large. A smaller step makes the formula better and the
+# rounding worse. The best step lies between: near the square root of ε for the one-sided difference, the cube root for
+# the centred one.
 #
-# The complex step does not subtract. For an analytic function L(w + i s) = L(w) + i s L'(w) - s² L''(w) / 2 - ..., and its
-# imaginary part *is* s L'(w), up to s³. So s may be 1e-30, and nothing is lost. This is why the NumPy half of minirnn works
-# on complex numbers.
+# The complex step does not subtract. For an analytic function L(w + i s) = L(w) + i s L'(w) - s² L''(w) / 2 - ..., and
+# its imaginary part *is* s L'(w), up to s³. So s may be 1e-30, and nothing is lost. This is why the NumPy half of
+# minirnn works on complex numbers.
 #
-# **Predict before you run:** how many correct digits does each method reach at its best step in float64? And how many in
-# float32, where numbers have seven digits?
+# **Predict before you run:** how many correct digits does each method reach at its best step in float64? And how many
+# in float32, where numbers have seven digits?
 
 # %%
 METHODS = {
@@ -132,9 +133,9 @@ best.loc[best.index.str.startswith("automatic"), "at step"] = "-"  # it has none
 print(best)
 
 # %% [markdown]
-# One-sided differences lose half of the digits, centred ones a third, the other two none. In float32 a finite difference
-# is left with three to five digits: too few to tell a small mistake from rounding. *Always check in float64*, even if you
-# train in float32.
+# One-sided differences lose half of the digits, centred ones a third, the other two none. In float32 a finite
+# difference is left with three to five digits: too few to tell a small mistake from rounding. *Always check in
+# float64*, even if you train in float32.
 
 # %%
 smallest = curves.min()
@@ -150,9 +151,13 @@ for name, order in (("one-sided, float64", 1), ("centred, float64", 2), ("comple
     slope = np.polyfit(np.log10(steps.index), np.log10(steps), 1)[0]
     print(f"{name:22} error grows as s to the {slope:.2f}")
     assert abs(slope - order) < 0.1
-# And where rounding rules, it makes it worse.
+# The best step is near the square root of ε, and near the cube root.
+for name, root in (("one-sided, float64", 1 / 2), ("centred, float64", 1 / 3)):
+    assert 1 / 30 < curves[name].idxmin() / np.finfo(float).eps ** root < 30
+# And where rounding rules, a smaller step makes it worse.
 assert curves["centred, float64"].loc[1e-12 * 0.99 : 1e-12 * 1.01].item() > 100 * smallest["centred, float64"]
 assert curves["complex step, float64"].loc[:1e-9].max() < 1e-14
+assert error(differentiate("complex step", 1e-30, np.float64)) < 1e-14
 
 
 # %%
@@ -182,15 +187,16 @@ def draw(curves: pd.DataFrame) -> Figure:
 keep(draw(curves), "02_gradient_checking", curves)
 
 # %% [markdown]
-# Read the figure from left to right: the step shrinks. All three curves of float64 come down, with slopes 1, 2 and 2. Then
-# the two that subtract turn round and climb. The complex step stays where it is.
+# Read the figure from left to right: the step shrinks. All three curves of float64 come down, with slopes 1, 2 and 2.
+# Then the two that subtract turn round and climb. The complex step stays where it is.
 #
 # ## How to measure an error
 #
-# Many checks report the largest *element-wise* error, |a - b| / (|a| + |b|), over all numbers of an array. Some of these
-# numbers are close to zero by chance, and the rounding there is as large as everywhere else. So the largest ratio belongs
-# to the most unimportant number. The *norm-wise* error, ‖a - b‖ / ‖b‖, asks whether the array as a whole is right. Here is
-# a right gradient under centred differences, for 20 probes:
+# Many checks report the largest *element-wise* error, |a - b| / (|a| + |b|), over all numbers of an array. Some of
+# these numbers are close to zero by chance, and the rounding there is as large as everywhere else. So the largest ratio
+# belongs to the most unimportant number. The *norm-wise* error, ‖a - b‖ / ‖b‖, asks whether the array as a whole is
+# right. Here is a right gradient under centred differences, for 20 *probes*: sets of random weights, inputs and
+# outputs' gradients.
 
 
 # %%
@@ -220,10 +226,10 @@ assert np.median(element_wise) > 3 * np.median(norm_wise)
 assert max(norm_wise) < 1e-8
 
 # %% [markdown]
-# So an element-wise threshold has to be loosened until right gradients pass, and then wrong ones pass too. But the norm is
-# blind in one way: a mistake in something small hides behind something large. Therefore take a norm *for each array*, never
-# one for all weights together. If we double db alone, and look at the error over all weights while the inputs are a
-# thousand times as large (so that dWx is huge):
+# So an element-wise threshold has to be loosened until right gradients pass, and then wrong ones pass too. But the norm
+# is blind in one way: a mistake in something small hides behind something large. Therefore take a norm *for each
+# array*, never one for all weights together. If we double db alone, and look at the error over all weights while the
+# inputs are a thousand times as large (so that dWx is huge):
 
 # %%
 # As large as x is, Wx is that much smaller: the outputs stay, and dWx becomes a thousand times as large.
@@ -282,13 +288,13 @@ assert not found.loc["initial state zero", "step 0 left out of dWh"]
 assert not found.loc["Wh the identity", "Wh not transposed"]
 
 # %% [markdown]
-# Each of the poorer probes is one that people use, and each lets a mistake pass. So: several steps, all sizes different,
-# random biases and initial states, a random gradient on *every* output and on the final state.
+# Each of the poorer probes is one that people use, and each lets a mistake pass. So: several steps, all sizes
+# different, random biases and initial states, a random gradient on *every* output and on the final state.
 #
 # ## Two traps
 #
-# **Kinks.** Where relu bends, there is no derivative, and a difference across the bend measures a mean of both sides. The
-# derivation is right; the check is not. Small steps make this rare, random inputs make it rarer.
+# **Kinks.** Where relu bends, there is no derivative, and a difference across the bend measures a mean of both sides.
+# The derivation is right; the check is not. Small steps make this rare, random inputs make it rarer.
 
 # %%
 bent = RNNParams(np.array([[1.0]]), np.array([[0.0]]), np.array([0.0]))
@@ -307,9 +313,9 @@ assert 0.5 < across(1e-4) < 0.52
 assert np.isclose(across(1e-8), 1)
 
 # %% [markdown]
-# **The complex step needs analytic functions.** `np.abs` of a complex number throws the imaginary part away, `conj` turns
-# it round, and a cast to float forgets it: the derivative silently becomes zero. `compare`, the library's judge, looks at
-# one direction with an ordinary difference first, and refuses.
+# **The complex step needs analytic functions.** `np.abs` of a complex number throws the imaginary part away, `conj`
+# turns it round, and a cast to float forgets it: the derivative silently becomes zero. `compare`, the library's judge,
+# looks at one direction with an ordinary difference first, and refuses.
 
 # %%
 weights = np.array([1.0, -2.0])
@@ -324,9 +330,9 @@ assert compare(lambda w: np.abs(w).sum(), np.sign(weights), weights, "central di
 # %% [markdown]
 # ## The judge that you will use
 #
-# `minirnn.readable.checks.compare(loss, gradients, inputs)` does all of the above: the complex step by default, a norm for
-# each array, and for arrays over time the steps at which they are wrong. Here the gradient with respect to the inputs is
-# wrong at one step, because the state's gradient was not carried:
+# `minirnn.readable.checks.compare(loss, gradients, inputs)` does all of the above: the complex step by default, a norm
+# for each array, and for arrays over time the steps at which they are wrong. To see it at work we spoil two arrays: the
+# inputs' gradient by one percent at one step, and the sign of the initial state's.
 
 # %%
 _, _, cache = readable.rnn.forward(params, xs, h0)
@@ -350,5 +356,6 @@ assert report.notes["h0"] == "it is -1 times the right gradient"
 # ## Exercises
 #
 # 1. Write a check of your own that passes right gradients and no wrong ones: `minirnn learn start gradient_check`.
-# 2. Where does the bottom of the centred curve lie if the loss is 1e6 + the one above? Explain it with ε, then measure it.
+# 2. Where does the bottom of the centred curve lie if the loss is 1e6 + the one above? Explain it with ε, then measure
+#    it.
 # 3. Dropout draws new masks at each evaluation. What do the differences measure then, and what must a check hold fixed?

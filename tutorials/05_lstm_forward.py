@@ -27,11 +27,11 @@ from minirnn.params import LSTM_GATES, LSTMParams, LSTMState, gate_block, stack
 from minirnn.readable import lstm
 
 # %% [markdown]
-# ## Six lines
+# ## Seven equations
 #
-# Four gates are computed from the input and the state h, all in the same way. They lie side by side in one array, in the
-# order i, f, g, o: the columns of Wx, Wh and b are four blocks of H. Three of them pass a σ and lie between 0 and 1: these
-# are the doors. The fourth, g, passes a tanh: it is the candidate, what might be written.
+# Four gates are computed from the input and the state h, all in the same way. They lie side by side in one array, in
+# the order i, f, g, o: the columns of Wx, Wh and b are four blocks of H. Three of them pass a σ and lie between 0 and
+# 1: these are the doors. The fourth, g, passes a tanh: it is the candidate, what might be written.
 
 # %%
 for equation in equations.select("L1-L7"):
@@ -39,8 +39,8 @@ for equation in equations.select("L1-L7"):
 
 # %% [markdown]
 # L6 is the heart. The old memory c is multiplied by the forget gate f, and the candidate g, times the input gate i, is
-# *added*. With f = 1 and i = 0 the memory stays as it is, for ever; with f = 0 and i = 1 it is replaced. (So f should be
-# called the keep gate: at 1 nothing is forgotten.) L7 decides what the world may see of it.
+# *added*. With f = 1 and i = 0 the memory stays as it is, for ever; with f = 0 and i = 1 it is replaced. (So f should
+# be called the keep gate: at 1 nothing is forgotten.) L7 decides what the world may see of it.
 #
 # A bias of ±20 shuts or opens a door whatever the input says. Two settings, by the library's own step:
 
@@ -69,8 +69,8 @@ print("f open, i shut: c stays;  f shut, i open: c becomes g;  o shut: h is zero
 # %% [markdown]
 # ## A task: the latch
 #
-# At every step comes a value, +1 or -1. At some steps there is also a mark. The output at every step is the value that was
-# marked last: all the others have to be ignored.
+# At every step comes a value, +1 or -1. At some steps there is also a mark. The output at every step is the value that
+# was marked last: all the others have to be ignored.
 
 # %%
 T = 50
@@ -93,9 +93,9 @@ def draw(key, count, often=True):
 # %% [markdown]
 # ## Wired by hand
 #
-# One unit is enough. Where there is a mark, i should open and f should shut; elsewhere the other way round. The mark is 0
-# or 1, so a weight of 20 and a bias of -10 make a door that opens with it. g should follow the value; o may stay open; and
-# Wh is not needed at all.
+# One unit is enough. Where there is a mark, i should open and f should shut; elsewhere the other way round. The mark is
+# 0 or 1, so a weight of 20 and a bias of -10 make a door that opens with it. g should follow the value; o may stay
+# open; and Wh is not needed at all.
 
 # %%
 #                   i    f    g   o
@@ -159,9 +159,9 @@ print("share of all unseen steps that are right:", accuracy.round(4))
 assert (accuracy > 0.98).all()
 
 # %% [markdown]
-# All four solve it. The readable half takes the trained weights as they are, and returns every gate at every step. Here are
-# their means, at the steps with a mark and at the others; and, in the last column, what i g writes at the others, counted
-# in the direction of the memory that is there: above zero it makes the memory stronger.
+# All four solve it. The readable half takes the trained weights as they are, and returns every gate at every step. Here
+# are their means, at the steps with a mark and at the others; and, in the last column, what i g writes at the others,
+# counted in the direction of the memory that is there: above zero it makes the memory stronger.
 
 # %%
 marked = unseen_xs[..., :1] > 0
@@ -184,16 +184,17 @@ means = pd.DataFrame(rows, columns=columns, index=pd.Index(SEEDS, name="seed"))
 print(means.round(2))
 assert (means["f, marked"] < 0.3).all()
 assert (means["f, others"] > 0.6).all()
-assert means["i, others"].max() > 0.2
-assert means["written, others"].max() > 0.1
+assert (means["i, others"] > 0.2).sum() >= 3
+assert (means["written, others"] > 0.1).sum() >= 3
 
 # %% [markdown]
-# The forget gate does what we have wired, with every seed: keep, and drop the old at a mark. The *input gate does not*. It
-# stays half open between the marks, and yet the memory is not spoilt. How?
+# The forget gate does what we have wired, with every seed: keep, and drop the old at a mark. The *input gate does not*.
+# It stays half open between the marks, and yet the memory is not spoilt. How?
 #
-# With f = 0.95 a third of the memory would be left after twenty steps. Our wiring had f = 1, which takes a large bias; a
-# trained cell finds another way. Its Wh is not zero: the candidate g reads h, and so the sign of what is remembered, and
-# writes it again. It does not keep the letter, it copies it out before it fades. Without Wh the same weights are worse:
+# With f = 0.95 a third of the memory would be left after twenty steps. Our wiring had f = 1, which takes a large bias;
+# a trained cell finds another way. Its Wh is not zero: the candidate g reads h, and so the sign of what is remembered,
+# and writes it again. It does not keep the letter, it copies it out before it fades. Without Wh the same weights are
+# worse:
 
 # %%
 for seed in SEEDS:
@@ -205,10 +206,11 @@ for seed in SEEDS:
         right.append((((ys @ head[0] + head[1]) > 0) == (unseen_target > 0)).mean())
     print(f"seed {seed}: {right[0]:.1%} right, {right[1]:.1%} without Wh")
     means.loc[seed, "loss without Wh"] = right[0] - right[1]
-assert means["loss without Wh"].max() > 0.05
+assert (means["loss without Wh"] > 0.05).sum() >= 3
 
 # %% [markdown]
-# And what is written is chosen: the door opens further where the candidate agrees with the memory than where it does not.
+# And what is written is chosen: the door opens further where the candidate agrees with the memory than where it does
+# not.
 
 # %%
 _, seen = gates_of(0)
@@ -221,9 +223,9 @@ print("seed 0, |i g| where the candidate", {name: round(float(value), 2) for nam
 assert written["agrees"] > 2 * written["not"]
 
 # %% [markdown]
-# A lesson in reading gates: they show *what* is done, and a mean is not yet an explanation. Here is one sequence, with the
-# first seed. At the marks (grey) f shuts, and c becomes what g says. Between them c does not only stay, it drifts: it is
-# written again and again.
+# A lesson in reading gates: they show *what* is done, and a mean is not yet an explanation. Here is one sequence, with
+# the first seed. At the marks (grey) f shuts, and c becomes what g says. Between them c does not only stay, it drifts:
+# it is written again and again.
 
 # %%
 # Of the sequences with five marks whose target turns three times or more, the one whose marks lie furthest apart.
@@ -276,13 +278,13 @@ keep(draw_gates(shown), "05_lstm_forward", shown)
 # %% [markdown]
 # ## The forget bias
 #
-# Fresh LSTMs here begin with a forget bias of 1 (it is *stored* in b; nothing is added in the forward pass). How long such
-# a cell remembers without having learned anything is a matter of σ, as in tutorial 04. Does it help training?
+# Fresh LSTMs here begin with a forget bias of 1 (it is *stored* in b; nothing is added in the forward pass). How long
+# such a cell remembers without having learned anything is a matter of σ, as in tutorial 04. Does it help training?
 #
-# We take eight units, biases of 0, 1 and 3, four seeds, and two versions of the task. In the *near* one the loss speaks at
-# every step, so there is always a mark close by to learn from. In the *far* one only the first step is marked, and the loss
-# speaks at the last step only, fifty steps later: what has to be learned can be learned only if a gradient comes all the way
-# back. All 24 trainings run at once, by `vmap`.
+# We take eight units, biases of 0, 1 and 3, four seeds, and two versions of the task. In the *near* one the loss speaks
+# at every step, so there is always a mark close by to learn from. In the *far* one only the first step is marked, and
+# the loss speaks at the last step only, fifty steps later: what has to be learned can be learned only if a gradient
+# comes all the way back. All 24 trainings run at once, by `vmap`.
 
 # %%
 BIASES, SEEDS = (0.0, 1.0, 3.0), range(2 if quick() else 4)
@@ -312,14 +314,14 @@ assert (last[1, 2] < 0.3).sum() >= len(SEEDS) - 1
 assert last[1, 1].mean() > 10 * last[1, 2].mean()
 
 # %% [markdown]
-# Near, all learn it; the largest bias is even the slowest, since a cell that keeps everything first has to learn to forget.
-# Far, the bias decides. A bias of 0 forgets half at every step, and the gradient with it; guessing costs log 2 = 0.69, and
-# there it stays. The usual bias of 1 is a compromise, and for fifty steps most seeds find it too small. If you know how far back your
-# data reach, say so: σ(b)^k should not be nothing.
+# Near, all learn it; the largest bias is even the slowest, since a cell that keeps everything first has to learn to
+# forget. Far, the bias decides. A bias of 0 forgets half at every step, and the gradient with it; guessing costs log 2
+# = 0.69, and there it stays. The usual bias of 1 is a compromise, and for fifty steps most seeds find it too small. If
+# you know how far back your data reach, say so: σ(b)^k should not be nothing.
 #
 # ## Exercises
 #
 # 1. Write the step yourself: `minirnn learn start lstm_step`.
-# 2. Wire a *counter* by hand: c should hold the number of marks so far. Which gate has to stay where? Why can no h tell 5
-#    from 6?
+# 2. Wire a *counter* by hand: c should hold the number of marks so far. Which gate has to stay where? Why can no h tell
+#    5 from 6?
 # 3. Shut the door o of the wired latch except at marks. What does h show, and what does c hold?

@@ -36,8 +36,8 @@ state = LSTMState(h=rng.standard_normal((B, H)), c=rng.standard_normal((B, H)))
 # %% [markdown]
 # ## One step, from the end to the start
 #
-# Forward (left in mind from tutorial 05): four gates, c = f c' + i g, h = o tanh(c). Backward, what comes in is dy, from the
-# loss, and dh⁺ and dc⁺, from the step after this one. The step hands back dh⁺ and dc⁺ for the step before it.
+# Forward (left in mind from tutorial 05): four gates, c = f c' + i g, h = o tanh(c). Backward, what comes in is dy,
+# from the loss, and dh⁺ and dc⁺, from the step after this one. The step hands back dh⁺ and dc⁺ for the step before it.
 
 # %%
 for equation in equations.select("L8-L18"):
@@ -48,10 +48,11 @@ for equation in equations.select("L8-L18"):
 #
 # - h was used as the output and by the next step: two parts, added (L8).
 # - o was used in h = o tanh(c), a product: it gets dh times the other factor (L9).
-# - **c was used twice.** Once in h = o tanh(c), where the gradient comes through o and the slope of tanh. And once by the
-#   next step, in its f c. Two paths arrive at c, and their gradients are added (L10). This is the line to remember.
+# - **c was used twice.** Once in h = o tanh(c), where the gradient comes through o and the slope of tanh. And once by
+#   the next step, in its f c. Two paths arrive at c, and their gradients are added (L10). This is the line to remember.
 # - i, g, f and c' were used in c = f c' + i g: each gets dc times what it was multiplied with (L11, L12, L13, L18).
-# - The pre-activations sit behind a σ or a tanh; the slopes are f (1 - f) and 1 - g², written with the outputs (L14 to L17).
+# - The pre-activations sit behind a σ or a tanh; the slopes are f (1 - f) and 1 - g², written with the outputs (L14 to
+#   L17).
 #
 # The library's source holds these lines, one for one:
 
@@ -109,8 +110,8 @@ assert np.mean(np.array(wider) > 1) > 0.9
 # %% [markdown]
 # ## Is it right? Three judges
 #
-# **The complex step** (tutorial 02), on everything that goes into a sequence of six steps, with a gradient on every output
-# and on both parts of the final state:
+# **The complex step** (tutorial 02), on everything that goes into a sequence of six steps, with a gradient on every
+# output and on both parts of the final state:
 
 # %%
 inputs = {
@@ -140,8 +141,8 @@ print(report)
 assert report.ok
 
 # %% [markdown]
-# **JAX.** The other half of the library holds the same forward lines and no backward at all: JAX derives it. A person and a
-# program, and the same numbers.
+# **JAX.** The other half of the library holds the same forward lines and no backward at all: JAX derives it. A person
+# and a program, and the same numbers.
 
 
 # %%
@@ -189,8 +190,8 @@ assert errors.to_numpy().max() < 1e-12
 # %% [markdown]
 # ## Break it on purpose
 #
-# Now we take the library's source, change one place in it, and run the result as a cell of its own. Each of these mistakes
-# has been made in public, by people who knew what they were doing.
+# Now we take the library's source, change one place in it, and run the result as a cell of its own. Each of these ten
+# is easily made: a term that is forgotten, a wrong factor, a slope left out.
 
 # %%
 MISTAKES = {
@@ -265,37 +266,42 @@ for gate, mistake in (
 assert list(step_errors.columns[step_errors.loc["L18 without f"] > 1e-9]) == ["dc'"]
 assert (step_errors.loc["L10 without dc⁺", ["db^i", "db^f", "db^g", "dc'"]] > 1e-9).all()
 assert step_errors.loc["L10 without dc⁺", "db^o"] < 1e-12
+assert patterns(sequence_errors).nunique() == 1
 
 # %% [markdown]
-# In one step a mistake has a face: a wrong L9 shows at db^o, a wrong L12 at db^f, L18 at dc' and nowhere else. In a sequence
-# it has none: through dh' and dc' the error comes to every step before, and from there into everything. A test that says
-# "dWx, dWh, db, dx and dh0 are wrong" has said nothing. Three ways out:
+# In one step a mistake has a face: a wrong L9 shows at db^o, a wrong L12 at db^f, L18 at dc' and nowhere else. In a
+# sequence it has none: through dh' and dc' the error comes to every step before, and from there into everything. A test
+# that says "dWx, dWh, db, dx and dh0 are wrong" has said nothing. Three ways out:
 #
 # 1. Check the step before the sequence.
 # 2. Look at the last step of the sequence, where nothing has come back yet.
 # 3. Look at the *size* of the errors, and not only at whether there is one.
 #
-# The second: the gate's gradients at the last step are right, or the mistake is in a line before them.
+# The second: at the last step nothing has passed through the step's own wrong lines yet. So a gradient that is wrong
+# there is the one whose line is broken, or is computed from it. If all of them are right there, and wrong one step
+# earlier, then the mistake is in what the step hands back.
 
 # %%
-for name in ("L10 without dc⁺", "L12 c for c'"):
-    errors = gate_errors(sequence._replace(cell=broken(*MISTAKES[name])))
-    wrong = errors > 1e-9
+at_the_end = {}
+for name in ("L10 without dc⁺", "L12 c for c'", "L18 without f"):
+    wrong = gate_errors(sequence._replace(cell=broken(*MISTAKES[name]))) > 1e-9
+    at_the_end[name] = list(wrong.index[wrong[T - 1]])
     print(
         f"{name}: wrong at the last step:",
-        list(errors.index[wrong[T - 1]]),
+        at_the_end[name],
         " one step before:",
-        list(errors.index[wrong[T - 2]]),
+        list(wrong.index[wrong[T - 2]]),
     )
-forgotten = gate_errors(sequence._replace(cell=broken(*MISTAKES["L12 c for c'"]))) > 1e-9
-assert list(forgotten.index[forgotten[T - 1]]) == ["df"]
-assert forgotten[T - 2].sum() > 1
+    assert wrong[T - 2].sum() > 1
+assert set(at_the_end["L10 without dc⁺"]) == {"dc", "di", "df", "dg"}  # dc, and what is computed from it
+assert at_the_end["L12 c for c'"] == ["df"]
+assert at_the_end["L18 without f"] == []
 
 # %% [markdown]
 # ## A mistake that trains
 #
-# How bad is it? A gradient that points roughly the right way goes down as well, only worse. The cosine between the wrong
-# gradient of all weights and the right one, for the ten mistakes:
+# How bad is it? A gradient that points roughly the right way goes down as well, only worse. The cosine between the
+# wrong gradient of all weights and the right one, for the ten mistakes:
 
 
 # %%
@@ -310,11 +316,12 @@ def cosine(cell):
 cosines = pd.Series({name: cosine(broken(*texts)) for name, texts in MISTAKES.items()}, name="cosine")
 print(cosines.round(2).to_string())
 assert (cosines > 0).mean() >= 0.8
-assert (cosines > 0.9).sum() >= 3
+assert (cosines > 0.9).sum() >= 5
 assert (cosines < 0.9999).all()
 
 # %% [markdown]
-# Many of them are hardly to be told from the right one, and nearly all go downhill. A loss that falls is no evidence that a gradient is right.
+# Half of them point almost the right way, and nearly all go downhill. A loss that falls is no evidence that a gradient
+# is right.
 
 
 # %%
@@ -351,9 +358,9 @@ data.columns = [f"{where}: {part}" for where, part in data.columns]
 keep(draw(step_errors, sequence_errors), "06_lstm_backward", data.rename_axis("mistake"))
 
 # %% [markdown]
-# Each row of numbers is different, in the sequence as well. The pattern of right and wrong does not tell the mistakes apart in
-# a sequence, but the *values* do: whoever computes what each mistake would give can recognise it. That is how the grader of
-# the exercises finds out which term is wrong.
+# Each row of numbers is different, in the sequence as well. The pattern of right and wrong does not tell the mistakes
+# apart in a sequence, but the *values* do: whoever computes what each mistake would give can recognise it. That is how
+# the grader of the exercises finds out which term is wrong.
 
 # %%
 rows = sequence_errors.to_numpy()
@@ -371,5 +378,5 @@ assert apart > 0.01
 # 1. Write the step, then the sequence, and let the grader name the term: `minirnn learn start lstm_step_backward`, then
 #    `minirnn learn start lstm_backward`.
 # 2. Read a broken backward pass and find the line: `minirnn learn start broken_lstm`.
-# 3. Couple the gates, i = 1 - f, and derive the gradient of f anew. The library has no such cell, so nobody can look it up:
-#    `minirnn learn start coupled_gates`.
+# 3. Couple the gates, i = 1 - f, and derive the gradient of f anew. The library has no such cell, so nobody can look it
+#    up: `minirnn learn start coupled_gates`.

@@ -1,14 +1,15 @@
 # %% [markdown]
 # # From a NumPy loop to `lax.scan`
 #
-# A recurrent network is a loop. In JAX the loop has to be said differently, or the compiler writes it out step by step.
-# Afterwards you can turn a loop over time into a scan, know what its carry may and may not do, batch and compile it, and
-# show, intermediate by intermediate, that it computes what the NumPy code does.
-#
 # Minutes: 20. Before: one step of an LSTM, NumPy; you have seen `jax.jit` and `jax.grad` once.
+#
+# A recurrent network is a loop. In JAX the loop has to be said differently, or the compiler writes it out step by step.
+# Afterwards you can turn a loop over time into a scan, know what its carry may and may not do, batch and compile it,
+# and show, intermediate by intermediate, that it computes what the NumPy code does.
 
 # %%
 import functools
+import textwrap
 import time
 
 import jax
@@ -83,11 +84,11 @@ assert np.abs(ys - reference).max() < 1e-12
 
 # %%
 def complaint(step, state):
-    """The first line of the error that a scan raises."""
+    """The line of a scan's error that names what differs: the longest."""
     try:
         lax.scan(step, state, xs)
     except TypeError as error:
-        return str(error).splitlines()[0]
+        return max(str(error).splitlines(), key=len).strip(" *")
     return "nothing"
 
 
@@ -110,18 +111,24 @@ for name, said in {
     "dtype": complaint(another_dtype, single),
     "structure": complaint(another_structure, state0),
 }.items():
-    print(f"{name:10} {said[:96]}...")
+    print(textwrap.fill(f"{name}: {said}", 110, subsequent_indent="  "))
     assert said != "nothing"
+assert "float32" in complaint(another_dtype, single)
 
 # %% [markdown]
 # The second one is the usual one: a float32 state and weights in float64. `fast.lstm.forward` brings all of them to one
-# dtype before its scan.
-#
+# dtype before its scan:
+
+# %%
+final = fast.lstm.forward(params, xs, single)[1]
+assert final.h.dtype == np.float64
+
+# %% [markdown]
 # ## jit, and what it does to a Python loop
 #
 # `jax.jit` runs the Python function once with placeholders, writes down every operation, and compiles that list. A
-# Python loop is gone by then: what is written down is T copies of its body. A scan is written down as one operation that
-# holds one copy. **Predict before you run:** how many operations are there for 8 steps and for 128 steps, in each?
+# Python loop is gone by then: what is written down is T copies of its body. A scan is written down as one operation
+# that holds one copy. **Predict before you run:** how many operations are there for 8 steps and for 128 steps, in each?
 
 
 # %%
@@ -149,9 +156,9 @@ assert counts["scanned", 8] == counts["scanned", 128]
 assert 12 < counts["unrolled", 128] / counts["unrolled", 8] < 20  # 16 times as many steps
 
 # %% [markdown]
-# The compiler has to read all of them, and its time grows with the list: at best in proportion. So we measure: time to
-# trace and compile, and time of a later call, for growing T. Two rules for every timing in JAX: the first call compiles,
-# so it isn't counted; and calls return before the work is done, so one has to wait, with `block_until_ready`.
+# The compiler has to read all of them, and its time grows with the list. So we measure: time to trace and compile, and
+# time of a later call, for growing T. Two rules for every timing in JAX: the first call compiles, so it isn't counted;
+# and calls return before the work is done, so one has to wait, with `block_until_ready`.
 #
 # The numbers depend on the machine, what they do as T grows does not. So the figure shows growth: times are divided by
 # that of the scan over 8 steps.
@@ -176,7 +183,7 @@ def seconds(function, T):
     return compiling, min(running)
 
 
-steps = (8, 16, 32, 64) if quick() else (8, 16, 32, 64, 128)
+steps = (8, 16, 32) if quick() else (8, 16, 32, 64, 128)
 times = {f.__name__: np.array([seconds(f, T) for T in steps]) for f in (scanned, unrolled)}
 data = pd.DataFrame(
     {
@@ -214,9 +221,10 @@ def figure_of(data):
 keep(figure_of(data), "08_numpy_to_scan", data)
 
 # %% [markdown]
-# The compiler's time for the written-out loop grows at least in proportion to T; that of the scan doesn't know T. What
-# one gets for it is little: for many steps the two run about equally fast. `lax.scan` has an argument `unroll` for the
-# compromise: a few copies of the body for each turn of the loop.
+# In the figure in the repository the compiler's time for the written-out loop grows nearly in proportion to T, once T
+# is large enough to hide what every compilation costs; that of the scan doesn't know T. What one gets for the waiting
+# is nothing: with many steps the written-out loop doesn't even run faster. Look whether that holds on your machine.
+# `lax.scan` has an argument `unroll` for the compromise: a few copies of the body for each turn of the loop.
 #
 # ## vmap: write for one, run for many
 #
@@ -293,8 +301,9 @@ print(table.max().map("{:.0e}".format).to_frame("worst of all t").T.to_string())
 assert first_wrong(table) == "nothing"
 
 # %% [markdown]
-# Is that a test that can fail? Here is an LSTM that adds 1 to the forget gate in every step, as some libraries do, though
-# ours keeps that 1 in `b`; and one whose *derivative* alone is wrong, since somebody stopped the gradient of tanh(c).
+# Is that a test that can fail? Here is an LSTM that adds 1 to the forget gate in every step, as some libraries do,
+# though ours keeps that 1 in `b`; and one whose *derivative* alone is wrong, since somebody stopped the gradient of
+# tanh(c).
 
 
 # %%

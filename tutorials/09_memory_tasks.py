@@ -1,11 +1,11 @@
 # %% [markdown]
 # # Memory tasks: how far back can a network remember?
 #
+# Minutes: 15. Before: what a gradient is, `jax.vmap` and `lax.scan` (tutorial 08); why gradients vanish (tutorial 04).
+#
 # Two classical tasks in which only one thing changes: how many steps lie between what has to be remembered and the
 # answer. Afterwards you can build such a task, say what its error levels mean, train many networks at once with `vmap`,
 # and tell what a cell can from what its first weights let it.
-#
-# Minutes: 15. Before: what a gradient is, `jax.vmap` and `lax.scan` (lesson 08); why gradients vanish (lesson 04).
 
 # %%
 import dataclasses
@@ -31,9 +31,9 @@ SEEDS = 2 if quick() else 3
 # ## Adding
 #
 # A sequence of 45 steps with two numbers at each: a value between 0 and 1, and a mark that is 1 at two steps and 0 at
-# all others. The target is the sum of the two marked values (Hochreiter and Schmidhuber 1997). The second mark is one of
-# the last five steps, the first one stands exactly `lag` steps before it. The length is always the same, so nothing but
-# the lag can make it harder.
+# all others. The target is the sum of the two marked values (Hochreiter and Schmidhuber 1997). The second mark is one
+# of the last five steps, the first one stands exactly `lag` steps before it. The length is always the same, so nothing
+# but the lag can make it harder.
 
 
 # %%
@@ -63,8 +63,8 @@ assert abs(only_later - 1 / 12) < 0.01
 # %% [markdown]
 # ## Recall
 #
-# One of four symbols at each step, at random; one of them is marked, `lag` steps before the end. After the last step the
-# network says which it was. Chance is a quarter.
+# One of four symbols at each step, at random; one of them is marked, `lag` steps before the end. After the last step
+# the network says which it was. Chance is a quarter.
 
 
 # %%
@@ -120,9 +120,9 @@ assert all(reaches["GRU"] < 1e-2 * reaches[cell] for cell in CELLS if cell != "G
 #
 # ## Training
 #
-# The same for all: 16 units, Adam, gradients clipped at a norm of 1, every batch drawn afresh. All lags and all seeds of
-# a cell are trained at the same time: one function for one network, `vmap` over seeds, `vmap` over lags, one compilation.
-# That is possible because the lag is a number inside the task and not a shape.
+# The same for all: 16 units, Adam, gradients clipped at a norm of 1, every batch drawn afresh. All lags and all seeds
+# of a cell are trained at the same time: one function for one network, `vmap` over seeds, `vmap` over lags, one
+# compilation. That is possible because the lag is a number inside the task and not a shape.
 
 # %%
 UPDATES = {adding: 400 if quick() else 600, recall: 400}
@@ -191,20 +191,21 @@ for task in dict.fromkeys(data["task"]):
     print(part.round(3).to_string(header=True, index_names=False))
 error = data[data["task"] == "adding"].set_index(["cell", "lag"])["mean"]
 assert all(error[cell, 5] < 0.04 for cell in CELLS)  # all of them can add
-assert error["RNN", 40] > 0.04  # the RNN over 40 steps hardly remembers
-assert error["LSTM", 40] < error["RNN", 40] / 3
+assert all(error[cell, 40] > 0.04 for cell in ("RNN", "orthogonal RNN"))  # over 40 steps they hardly remember
+assert all(error[cell, 40] < error["RNN", 40] / 3 for cell in ("LSTM", "GRU"))
 
 
 # %% [markdown]
 # ## What a cell can, and what its first weights let it
 #
 # The two cells with gates add over 40 steps, the two without do not. The GRU does although hardly anything of the first
-# mark's gradient reached it at the start: a little is enough for Adam, which divides by the size of the gradient. Recall is
-# harder, since 40 wrong symbols come between, and there the LSTM is ahead of the GRU.
+# mark's gradient reached it at the start. That may be because the second mark, close to the end, teaches what a mark
+# means, and the same weights read the first. In recall there is no second mark to learn from. It is harder, and there
+# the LSTM is ahead of the GRU.
 #
-# Before you conclude that it is the better cell: it starts with a forget bias of 1, so it keeps 73 % of its memory at each
-# step; a GRU starts with z = 1/2 and keeps half, and half to the power of 40 is 1e-12. Let's exchange the advantage: a
-# GRU with a bias of -2 for z (it keeps 88 %), and an LSTM with a forget bias of -1 (it keeps 27 %).
+# Before you conclude that it is the better cell: it starts with a forget bias of 1, so it keeps 73 % of its memory at
+# each step; a GRU starts with z = 1/2 and keeps half, and half to the power of 40 is 1e-12. Let's exchange the
+# advantage: a GRU with a bias of -2 for z (it keeps 88 %), and an LSTM with a forget bias of -1 (it keeps 27 %).
 
 
 # %%
@@ -262,12 +263,13 @@ keep(figure_of(data), "09_memory_tasks", data)
 
 # %% [markdown]
 # So what looked like a comparison of two cells was mostly one of their starting points. Papers that compare cells "with
-# default settings" measure this too. What remains is the vanilla RNN: it has no path along which a gate near 1 multiplies
-# the gradient (L18, G15), whatever its bias; an orthogonal start helps it a little.
+# default settings" measure this too. What remains is the vanilla RNN: it has no path along which a gate near 1
+# multiplies the gradient (L18, G15), whatever its bias; an orthogonal start helps it a little in adding, and not at all
+# in recall.
 #
 # ## Exercises
 #
 # 1. `minirnn learn start clip_by_global_norm`: the first half of the optimiser above. What happens without it?
-# 2. Choose the forget bias for a lag of 200: which b makes f^200 about 1/e? (Tallec and Ollivier 2018 draw the biases so
-#    that the units cover all lags.) Does it train?
+# 2. Choose the forget bias for a lag of 200: which b makes f^200 about 1/e? (Tallec and Ollivier 2018 draw the biases
+#    so that the units cover all lags.) Does it train?
 # 3. The minGRU has no Wh at all: can it add? Can two layers of it? Try `Recurrent("mingru", H)`.

@@ -1,11 +1,11 @@
 # %% [markdown]
 # # Forecasting honestly
 #
-# A forecast is worth something only if it beats what costs nothing, on rows that it has never seen. Afterwards you can
-# split, scale and window a series without letting the future in, forecast several steps in two ways, recognise a leak by
-# its shape, and say what the network itself is worth.
+# Minutes: 20. Before: what a mean absolute error is, one training loop (tutorial 09).
 #
-# Minutes: 20. Before: what a mean absolute error is, one training loop (lesson 09).
+# A forecast is worth something only if it beats what costs nothing, on rows that it has never seen. Afterwards you can
+# split, scale and window a series without letting the future in, forecast several steps in two ways, recognise a leak
+# by its shape, and say what the network itself is worth.
 
 # %%
 import numpy as np
@@ -29,9 +29,9 @@ y = frame["temp_max"].to_numpy()  # daily maximum temperature, degrees Celsius, 
 # %% [markdown]
 # ## Three parts, in order
 #
-# Shuffling rows before splitting would let a model look at tomorrow to forecast today. The first 60 % of the rows train,
-# the next 15 % decide, the last 25 % judge. A window belongs to the part in which *all* of its targets lie; its inputs may
-# reach back into the part before, which is known by then.
+# Shuffling rows before splitting would let a model look at tomorrow to forecast today. The first 60 % of the rows
+# train, the next 15 % decide, the last 25 % judge. A window belongs to the part in which *all* of its targets lie; its
+# inputs may reach back into the part before, which is known by then.
 
 # %%
 split = chronological_split(len(y), WINDOW, HORIZON)
@@ -60,8 +60,8 @@ scaled = scaler.transform(y[:, None]).astype(np.float32)
 # %% [markdown]
 # ## What costs nothing
 #
-# The last value, again and again; and the mean of all rows so far. **Predict before you run:** how fast does the error of
-# the last value grow: is it at seven days twice, three times, seven times that of one day?
+# The last value, again and again; and the mean of all rows so far. **Predict before you run:** how fast does the error
+# of the last value grow: is it at seven days twice, three times, seven times that of one day?
 
 # %%
 actual = targets_at(y, origins["test"], HORIZON)  # (n, HORIZON)
@@ -89,8 +89,8 @@ assert (table["mean"] > table["last value"]).all()
 # ## Several steps ahead: all at once, or one after the other
 #
 # A GRU of 16 units reads the window. What it has to say is the *change* against the last row, so that it starts as the
-# last value does. *Direct*: seven outputs at once. *Roll-out*: one output, and the forecast goes back in as if it were the
-# next row.
+# last value does. *Direct*: seven outputs at once. *Roll-out*: one output, and the forecast goes back in as if it were
+# the next row.
 
 # %%
 EPOCHS, BATCH = (6, 32) if quick() else (20, 32)
@@ -155,27 +155,34 @@ assert moves[0] < 0.5 * moves[1]
 
 # %% [markdown]
 # A roll-out needs one network for all horizons; but after the first step it reads its own forecasts, which are much
-# smoother than the rows that it was trained on. The direct network never does. Which of the two wins depends on the series; never read a
-# one-step error as if it held for the roll-out.
+# smoother than the rows that it was trained on. The direct network never does. Which of the two wins depends on the
+# series; never read a one-step error as if it held for the roll-out.
 #
 # ## A leak, on purpose
 #
 # "We smooth the series with a centred moving average of seven days and add it as a second column." It sounds harmless,
-# and is easily done: it is what a centred window of a data-frame library does. But the average of day t contains days t+1
-# to t+3.
+# and is easily done: it is what a centred window of a data-frame library does. But the average of day t contains days
+# t+1 to t+3.
 
 # %%
 half_width = 3
-padded = np.pad(scaled[:, 0], half_width, mode="edge")
-smooth = np.convolve(padded, np.ones(2 * half_width + 1) / (2 * half_width + 1), mode="valid")
-leaking = np.stack([scaled[:, 0], smooth.astype(np.float32)], axis=1)
+
+
+def with_average(values):
+    """A column (rows, 1), and beside it its centred moving average (rows, 2)."""
+    padded = np.pad(values[:, 0], half_width, mode="edge")
+    smooth = np.convolve(padded, np.ones(2 * half_width + 1) / (2 * half_width + 1), mode="valid")
+    return np.stack([values[:, 0], smooth.astype(np.float32)], axis=1)
+
+
+leaking = with_average(scaled)
 
 # %% [markdown]
-# We take the plainest model, a linear regression of the window, without and with that column. **Predict before you run:**
-# at which horizons does the leak pretend to be better, and by how much?
+# We take the plainest model, a linear regression of the window, without and with that column. **Predict before you
+# run:** at which horizons does the leak pretend to be better, and by how much?
 #
-# Then we do what reality would do: at the moment of the forecast the rows after the origin don't exist, and the averages
-# at the end of the window are over what there is.
+# Then we do what reality would do: at the moment of the forecast the rows after the origin don't exist, and the
+# averages at the end of the window are over what there is.
 
 
 # %%
@@ -203,12 +210,14 @@ for name in ("linear", "linear, leak on paper", "linear, leak in use"):
     print(f"{name:22} {table[name].round(2)}")
 assert (table["linear, leak on paper"][:half_width] < 0.05).all()  # exactly as far as the average looks ahead
 assert (table["linear, leak on paper"][half_width + 1 :] > 0.7 * table["linear"][half_width + 1 :]).all()
-assert (table["linear, leak in use"] > table["linear"])[: half_width + 1].all()
+price = table["linear, leak in use"] - table["linear"]
+assert (price[: half_width + 1] > 0).all()
+assert price[:half_width].mean() > price[half_width:].mean()
 
 # %% [markdown]
 # Three perfect days: the regression has undone the average and reads the future out of it. In use it is worse than the
-# honest one, most of all where it looked perfect. A network finds only a part of this in a short training, and then the leak looks like
-# skill:
+# honest one, most of all where it looked perfect. A network finds only a part of this in a short training, and then the
+# leak looks like skill:
 
 # %%
 network_leaks, _ = fit(leaking, changes(scaled, HORIZON))
@@ -218,9 +227,30 @@ assert gain[0] > 0.05
 assert gain[0] > gain[half_width:].mean() + 0.05
 
 # %% [markdown]
-# That's how to recognise it: errors that are too small exactly as far ahead as something looks, and a kink behind it. A
-# test that finds leaks without knowing them: change the test rows, and train again. Not a single bit of the weights may
-# move.
+# That's how to recognise it: errors that are too small exactly as far ahead as something looks, and a kink behind it.
+# Two tests find leaks without knowing them; each changes what must not matter. First, change the rows *after an
+# origin*, make all columns anew, and forecast again: the forecast may not move. This one finds our moving average.
+
+# %%
+origin = origins["test"][:1]
+later = scaled.copy()
+later[origin.item() + 1 :] += 1
+
+
+def moved(model, columns_of):
+    """By how much a forecast changes when the rows after its origin do."""
+    before, after = (model(inputs_at(columns_of(each), origin, WINDOW)) for each in (scaled, later))
+    return np.abs(before - after).max()
+
+
+by_honest, by_leaky = moved(honest, np.copy), moved(leaky, with_average)
+print(f"other rows after the origin move the honest forecast by {by_honest}, the leaky one by {by_leaky:.1f}")
+assert by_honest == 0
+assert by_leaky > 0.1
+
+# %% [markdown]
+# Second, change the *test rows* and train again: not a single bit of the weights may move. This one finds what leaks
+# into the training, such as a scaler that has seen all rows.
 
 # %%
 changed = y.copy()
@@ -235,8 +265,8 @@ print("weights unchanged by other test rows")
 # %% [markdown]
 # ## The whole of it, by the library
 #
-# `Forecaster` does all of this: a level and a season that move with the rows, a regression, and what the network adds, as
-# far as the validation rows speak for it. And it is judged beside the simple ones, on the same windows.
+# `Forecaster` does all of this: a level and a season that move with the rows, a regression, and what the network adds,
+# as far as the validation rows speak for it. And it is judged beside the simple ones, on the same windows.
 
 # %%
 sizes = {"hidden_size": 16, "max_epochs": 12}
@@ -259,15 +289,18 @@ assert data["last value"].iloc[0] < data["climatology"].iloc[0]
 assert data["last value"].iloc[-1] > data["climatology"].iloc[-1]
 
 # %% [markdown]
-# The last value beats the climatology tomorrow and loses next week. And what is the network itself worth? "It beats the
-# others" doesn't say that: the same forecast without the network does (`without`). On a short series the answer is often:
-# nothing, and then the validation rows give it no weight (`network_share`).
+# *Climatology* forecasts the mean of that time of the year. The last value beats it tomorrow and loses next week. And
+# what is the network itself worth? "It beats the others" doesn't say that: the same forecast without the network does
+# (`without`). On these four years the answer is: nothing that can be seen. The validation rows give it little weight or
+# none (`network_share`).
 
 # %%
 bare = np.abs(result.without - result.actual)[result.counts].mean()
 full = np.abs(result.forecasts["gru"] - result.actual)[result.counts].mean()
 print(f"weight of the network {result.model['network_share']:.2f}; it makes the error smaller by {1 - full / bare:.1%}")
 assert np.isclose(result.network_adds, 1 - full / bare)
+assert abs(result.network_adds) < 0.02
+# An interval of 80 % should hold 80 % of the truths.
 coverage = result.table.loc["gru", ["coverage_80", "coverage_95"]]
 print("share of truths inside the intervals:", coverage.round(3).to_dict())
 assert 0.7 < coverage["coverage_80"] < 0.9

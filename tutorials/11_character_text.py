@@ -1,11 +1,11 @@
 # %% [markdown]
 # # Text, character by character
 #
-# A network reads Python source and predicts each next character. Afterwards you can say what its loss means in bits, why
-# batches of text hand their state on, watch both halves of the library train to the same curve, and choose a temperature
-# for what it writes.
+# Minutes: 20. Before: an LSTM, cross-entropy, truncated backpropagation (tutorial 03).
 #
-# Minutes: 20. Before: an LSTM, cross-entropy, truncated backpropagation (lesson 03).
+# A network reads Python source and predicts each next character. Afterwards you can say what its loss means in bits,
+# why batches of text hand their state on, watch both halves of the library train to the same curve, and choose a
+# temperature for what it writes.
 
 # %%
 import functools
@@ -30,8 +30,8 @@ from minirnn.params import BETWEEN, Dropout, Embedding, Language, Network, Recur
 # %% [markdown]
 # ## A text that everybody has
 #
-# The source of the standard library of the Python that runs this. Which files those are depends on your version, so your
-# numbers will differ a little from others'.
+# The source of the standard library of the Python that runs this. Which files those are depends on your version, so
+# your numbers will differ a little from others'.
 
 # %%
 documents = python_source.library(limit_bytes=200_000, seed=0)
@@ -44,10 +44,10 @@ print(documents[0].text[:150])
 # %% [markdown]
 # ## What a loss means
 #
-# The loss is the cross-entropy (E6): minus the logarithm of the probability that the network gave to what came. With the
-# logarithm to base 2 it is counted in *bits per character*, the size of the text after the best compression with this
-# model. Three numbers to hold on to: log2 V, if all symbols are equally likely; the entropy of their frequencies, if one
-# knows only those; and 8, what the file takes on the disk.
+# The loss is the cross-entropy (E6): minus the logarithm of the probability that the network gave to what came. With
+# the logarithm to base 2 it is counted in *bits per character*, the size of the text after the best compression with
+# this model. Three numbers to hold on to: log2 V, if all symbols are equally likely; the entropy of their frequencies,
+# if one knows only those; and 8, what the file takes on the disk.
 
 # %%
 print(f"{equations.EQUATIONS['E6'].plain}")
@@ -60,9 +60,10 @@ assert by_frequency < uniform < 8
 # %% [markdown]
 # ## Streams that hand their state on
 #
-# A text of 200,000 steps is too long for one backward pass. So it is cut into B *streams*, read side by side, W characters
-# at a time. The state goes on from chunk to chunk, the gradient doesn't: `dstate = None`. Row k of one batch is therefore
-# the continuation of row k of the batch before. (Shuffle the chunks, and the state belongs to another text.)
+# A text of 200,000 steps is too long for one backward pass. So it is cut into B *streams*, read side by side, W
+# characters at a time. The state goes on from chunk to chunk, the gradient doesn't: `dstate = None`. Row k of one batch
+# is therefore the continuation of row k of the batch before. (Shuffle the chunks, and the state belongs to another
+# text.)
 
 # %%
 B, W, UPDATES = 16, 32, 150
@@ -75,8 +76,8 @@ assert (starts[0, 1] == (starts[0, 0] + W) % len(symbols)).all()
 # ## The same training, twice
 #
 # Now the first 150 updates, in NumPy with the hand-derived backward pass and in JAX, from the same weights, on the same
-# chunks, in float32, with the same dropout: its masks come from `minirnn.random`, which gives the bits of `jax.random` in
-# NumPy. **Predict before you run:** how large is the relative difference of the two losses after the last update?
+# chunks, in float32, with the same dropout: its masks come from `minirnn.random`, which gives the bits of `jax.random`
+# in NumPy. **Predict before you run:** how large is the relative difference of the two losses after the last update?
 # Rounding is 1e-7.
 
 # %%
@@ -99,6 +100,7 @@ curves = pd.DataFrame(
 )
 curves["difference"] = (curves["NumPy"] - curves["JAX"]).abs() / curves["NumPy"]
 print(curves.iloc[[0, 9, 49, -1]].to_string(float_format=lambda x: f"{x:.3g}"))
+assert curves["difference"].iloc[1] < 1e-5  # after one update
 assert (curves["difference"][:50] < 1e-4).all()
 assert (curves["difference"] < 1e-2).all()
 assert curves["difference"].iloc[-50:].mean() > curves["difference"].iloc[:10].mean()  # it grows
@@ -128,14 +130,14 @@ def figure_of(curves, uniform, by_frequency):
 keep(figure_of(curves, uniform, by_frequency), "11_character_text", curves)
 
 # %% [markdown]
-# The difference grows, for training is a long chain of steps that depend on each other. It grows by rounding and nothing
-# else; a wrong term would show after one update.
+# The difference grows, for training is a long chain of steps that depend on each other. It grows by rounding and
+# nothing else; a wrong term would show after one update.
 #
 # ## A model, judged
 #
-# `minirnn.LanguageModel` is this training with a vocabulary, a validation part that chooses the best epoch, and a test part
-# of whole files that it never sees. Beside it stand models that only count: how often each symbol follows the four before
-# it (a 5-gram).
+# `minirnn.LanguageModel` is this training with a vocabulary, a validation part that chooses the best epoch, and a test
+# part of whole files that it never sees. Beside it stand models that only count: how often each symbol follows the four
+# before it (a 5-gram).
 
 # %%
 model = minirnn.LanguageModel(
@@ -152,15 +154,16 @@ print(result.scores.round(2).to_string())
 print(result.sentence)
 bits = result.scores["bits per character"]
 assert bits.iloc[0] < bits["symbols by themselves"] - 0.5
+assert bits.filter(like="5-gram").item() < bits.iloc[0] + 0.2
 
 # %% [markdown]
-# A small network after a minute of training has a hard time against 5-grams, which need one reading of the text. Whoever
-# shows a loss without such a line has shown nothing.
+# A small network after a short training hardly keeps up with 5-grams, which need one reading of the text. Whoever shows
+# a loss without such a line has shown nothing.
 #
 # ## What the state is worth
 #
-# The same network reads the test part twice: once handing its state on, once with a state of zeros at the start of every
-# chunk of 32. The difference is what it remembers from beyond the chunk.
+# The same network reads the test part twice: once handing its state on, once with a state of zeros at the start of
+# every chunk of 32. The difference is what it remembers from beyond the chunk.
 
 # %%
 test = preparing.laid_out([model.vocabulary_.encode(text) for _, text in model.parts_.test])
@@ -195,8 +198,8 @@ assert abs(reset[16:].mean() - carried[16:].mean()) < 0.25  # after some charact
 # %% [markdown]
 # ## Temperature
 #
-# To write, one draws from the softmax of the logits divided by a temperature τ: below 1 the likely becomes likelier, at 0
-# only the likeliest is left, above 1 everything evens out. **Predict before you run:** we let the model score its own
+# To write, one draws from the softmax of the logits divided by a temperature τ: below 1 the likely becomes likelier, at
+# 0 only the likeliest is left, above 1 everything evens out. **Predict before you run:** we let the model score its own
 # writing. How many bits per character does it find at τ = 0.5, 1 and 1.5: more or less than for real source?
 
 # %%
@@ -216,13 +219,20 @@ assert own_bits[0.5] < real < own_bits[1.5]
 assert abs(own_bits[1.0] - real) < 1
 
 # %% [markdown]
-# At 1 its own writing surprises it about as much as real source does; at 0.5 it plays safe and repeats itself; at 1.5 it
-# makes noise. A low score of one's own writing is no sign of quality: the string `"        "` scores best of all.
-#
+# At 1 its own writing surprises it nearly as much as real source does; at 0.5 it plays safe and repeats itself; at 1.5
+# it makes noise. Few bits are no sign of quality: nothing at all is cheaper still, if it is written as a row of blanks.
+
+# %%
+blanks = model.score("\n" + 200 * " ")
+print(f"200 blanks: {blanks:.2f} bits per character")
+assert blanks < own_bits[0.5]
+
+# %% [markdown]
 # ## Exercises
 #
 # 1. `minirnn learn start truncated_backward`: chunks whose state goes on and whose gradient doesn't; then
-#    `minirnn learn start softmax_cross_entropy` and `minirnn learn start embedding_backward`, the two ends of this network.
+#    `minirnn learn start softmax_cross_entropy` and `minirnn learn start embedding_backward`, the two ends of this
+#    network.
 # 2. Shuffle the chunks of an epoch, so that the state handed on belongs to another place. What happens to the loss by
 #    place in the chunk?
 # 3. Train with `window=8` and with `window=128`, the same number of characters each. Which is better for the same time?

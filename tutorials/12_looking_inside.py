@@ -1,11 +1,11 @@
 # %% [markdown]
 # # Looking inside
 #
-# What do the units of a trained network do? Some count characters of a line, some know that they are inside of quotes.
-# Afterwards you can find such units without fooling yourself, test whether the network needs them, and read from the
-# gates how long each unit remembers.
+# Minutes: 20. Before: the LSTM's gates (tutorial 05), a language model (tutorial 11), what a correlation is.
 #
-# Minutes: 20. Before: the LSTM's gates (lesson 05), a language model (lesson 11), what a correlation is.
+# What do the units of a trained network do? Some are said to count the characters of a line, some to know that they are
+# inside of quotes. Afterwards you can find such units without fooling yourself, test whether the network needs them,
+# and read from the gates how long each unit remembers.
 
 # %%
 import copy
@@ -43,9 +43,9 @@ print(f"{len(documents)} files; {model.score(test):.2f} bits per character of fi
 # %% [markdown]
 # ## Units that follow something
 #
-# `explain` reads a text, records what every unit does after each character, and correlates that with five things one can
-# compute from the text: inside quotes, inside a comment, depth of brackets, place in the line, indentation. The activity
-# of an LSTM's unit is tanh(c), before the output gate hides it:
+# `explain` reads a text, records what every unit does after each character, and correlates that with five things one
+# can compute from the text: inside quotes, inside a comment, depth of brackets, place in the line, indentation. The
+# activity of an LSTM's unit is tanh(c), before the output gate hides it:
 
 # %%
 for equation in equations.select("L6-L7"):
@@ -56,10 +56,10 @@ print(found.units.round(2).to_string())
 # %% [markdown]
 # Two ways of fooling oneself, and how each is kept out.
 #
-# **The best of many.** Among 64 units one is always correlated with *something*, by chance. So `explain` chooses the unit
-# in one half of the text and measures in the other. **Predict before you run:** we correlate the units with the features of
-# the *wrong* place, the text turned round by a few thousand characters. How large is the largest correlation in the half
-# in which it was chosen, and in the other half?
+# **The best of many.** Among 64 units one is always correlated with *something*, by chance. So `explain` chooses the
+# unit in one half of the text and measures in the other. **Predict before you run:** we correlate the units with the
+# features of the *wrong* place, the text turned round by a few thousand characters. How large is the largest
+# correlation in the half in which it was chosen, and in the other half?
 
 # %%
 names = list(found.units.index)  # those that vary in both halves of the text
@@ -88,8 +88,8 @@ assert second.max() > 0.5
 assert second.max() > 2 * wrong_second.max()
 
 # %% [markdown]
-# **What a fresh network does already.** A unit with a forget gate near 1 adds up what comes in, and so counts characters
-# without having learned anything. So we ask the same of the network before its first update.
+# **What a fresh network does already.** A unit with a forget gate near 1 adds up what comes in, and so counts
+# characters without having learned anything. So we ask the same of the network before its first update.
 
 # %%
 fresh = copy.copy(model)
@@ -104,13 +104,14 @@ learned = table["trained"] - table["untrained"]
 print("learned most:", learned.idxmax())
 
 # %% [markdown]
-# Only the difference of these two columns is what training has made. The place in the line is the warning: a fresh network
-# follows it already, since every line begins with the same few characters and forgetting does the rest.
+# Only the difference of these two columns is what training has made. The place in the line is the warning: a fresh
+# network follows it already, perhaps since every line begins with the same few characters and forgetting does the rest.
 #
 # ## Does the network need it?
 #
-# A unit that follows the quotes is not yet one that the network uses. So we silence units, one at a time: a bias of -30 in
-# the output gate makes o = 0 and takes the unit out of h. Sixty-four networks that differ in one number are one `vmap`.
+# A unit that follows the quotes is not yet one that the network uses. So we silence units, one at a time: a bias of -30
+# in the output gate makes o = 0 and takes the unit out of h. Sixty-four networks that differ in one number are one call
+# of `lax.map`: a `vmap` that takes them in turn and needs less memory.
 
 # %%
 recurrent = model.weights_.layers[1]
@@ -134,22 +135,25 @@ def bits(b):
 b = recurrent.weights.b
 silenced = np.tile(b, (H, 1))
 silenced[np.arange(H), np.arange(output_gate.start, output_gate.stop)] = -30
-cost = np.asarray(jax.lax.map(bits, jnp.asarray(silenced))) - float(bits(b))  # (H,) bits, in turn: less memory
+cost = np.asarray(jax.lax.map(bits, jnp.asarray(silenced))) - float(bits(b))  # (H,) bits
 print(f"silencing one unit costs {np.median(cost):.4f} bits (median), at most {cost.max():.4f}")
 rank = H - np.argsort(np.argsort(cost))  # 1 is the costliest
 for name, unit in zip(names, best):
     print(f"  the unit of {name:18} {cost[unit]:.4f} bits, rank {rank[unit]} of {H}")
-assert np.median(cost) > 0  # nearly every unit is of some use
+assert np.median(cost) > 0  # most units are of some use
 assert cost.max() > 3 * np.median(cost)  # but not of the same
 
 # %% [markdown]
-# How well a unit follows something and how much the network needs it are two questions: look at the ranks. A correlation
-# that one can name is not what training was after. And one unit's silence is a lower bound: others may know the same.
+# How well a unit follows something and how much the network needs it are two questions: look at the ranks. A
+# correlation that one can name is not what training was after. And one unit's silence is a lower bound: others may know
+# the same.
 #
 # ## How long do units remember?
 #
 # By L6 a unit keeps the share f of its memory at each step. A gate below 0.1 is shut, one above 0.9 is wide open
-# (*saturated*, Karpathy et al. 2015). At the start all forget gates are near σ(1) = 0.73.
+# (*saturated*, Karpathy et al. 2015). At the start all forget gates are near σ(1) = 0.73. We say that a unit remembers
+# for as many characters as it takes until 1/e, or 37 %, of its memory is left: -1/log f, with the geometric mean of f
+# over the text.
 
 
 # %%
@@ -178,10 +182,13 @@ for name, steps in memory.items():
 assert (shares["untrained"].to_numpy() < 0.05).all()
 assert shares.loc["f", ("trained", "open")] > 0.1
 assert np.ptp(np.log(memory["trained"])) > 2 * np.ptp(np.log(memory["untrained"]))
+assert np.quantile(memory["trained"], 0.1) < 2
+assert np.quantile(memory["trained"], 0.9) > 10
 
 # %% [markdown]
-# The three numbers are those of the 10 %, 50 % and 90 % of the units. Training has spread the units out: some forget within
-# two characters, others keep something for a whole line.
+# A tenth of the units remembers for less than the first number, half of them for less than the second, a tenth for more
+# than the third. Training has spread them out: some forget within two characters, others keep something for a word or a
+# line.
 #
 # ## A name is a guess
 #
@@ -200,9 +207,9 @@ assert abs(held_out) > 0.6
 assert abs(held_out) > second.max()
 
 # %% [markdown]
-# This correlation is higher than all those above. Where both are the same unit, that unit counts nothing: it is a switch.
-# The only way to find out is to look at the text itself. So here it is, coloured by this unit and by the one of the
-# brackets. Would you have given the second one that name?
+# This correlation is higher than all those above. Where both are the same unit, that unit counts nothing: it is a
+# switch. The only way to find out is to look at the text itself. So here it is, coloured by this unit and by the one of
+# the brackets. Would you have given the second one that name?
 
 # %%
 passage = found.passage
@@ -234,6 +241,7 @@ keep(figure_of(data), "12_looking_inside", data)
 # ## Exercises
 #
 # 1. Choose the unit in the whole text and measure in the whole text. How much better does it look?
-# 2. Train with `hidden_size=16` and with 256. Do the correlations rise or fall? Does one unit follow more than one thing?
+# 2. Train with `hidden_size=16` and with 256. Do the correlations rise or fall? Does one unit follow more than one
+#    thing?
 # 3. The gates of a GRU: which of them says how long it remembers? `minirnn learn start gru_step` is the way to its
 #    equations.
