@@ -277,9 +277,9 @@ assert patterns(sequence_errors).nunique() == 1
 # 2. Look at the last step of the sequence, where nothing has come back yet.
 # 3. Look at the *size* of the errors, and not only at whether there is one.
 #
-# The second: at the last step nothing has passed through the step's own wrong lines yet. So a gradient that is wrong
-# there is the one whose line is broken, or is computed from it. If all of them are right there, and wrong one step
-# earlier, then the mistake is in what the step hands back.
+# The second: what comes into the last step is right, for no wrong line has touched it yet. So a gradient that is wrong
+# there has the broken line, or is computed from one that has. If all of them are right there, and wrong one step
+# earlier, then the mistake lies behind them, in L14 to L18.
 
 # %%
 at_the_end = {}
