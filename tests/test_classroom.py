@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import os
+from pathlib import Path
 
 import pytest
 from commands import run
@@ -35,7 +37,7 @@ def test_thirty_files_are_graded_with_one_command(folder):
     ended = run("learn", "grade", "all", "--seed", "4711", "--out", "grades", "--time-limit", "8")
     assert ended.status == 0, ended.err
     assert "lstm_step_backward: 3 of 30 right" in ended.out
-    table = list(csv.DictReader((folder / "grades" / "class.csv").open()))
+    table = list(csv.DictReader((folder / "grades" / "class.csv").read_text().splitlines()))
     assert sorted(row["student"] for row in table) == [f"student{n:02}" for n in range(30)]
     by_student = {row["student"]: row for row in table}
     assert [by_student[f"student{n:02}"]["passed"] for n in range(5)] == ["1", "1", "1", "0", "0"]
@@ -79,7 +81,7 @@ def test_files_that_answer_nothing_are_left_out_and_named(folder):
     (folder / "some" / "ada_rnn_step.py").write_text(exercises()["rnn_step"].solution)
     ended = run("learn", "grade", "some")
     assert ended.status == 0
-    assert "left out: some/notes.py" in ended.err
+    assert "not checked: some/notes.py" in ended.err
     assert "rnn_step: 1 of 1 right" in ended.out
     (folder / "some" / "ada_rnn_step.py").unlink()
     nothing = run("learn", "grade", "some", "--out", "grades")
@@ -89,10 +91,58 @@ def test_files_that_answer_nothing_are_left_out_and_named(folder):
 
 def test_whose_a_file_is():
     names = ["ada/lstm_step.py", "ada_lstm_step.py", "ada/deep/x.py", "ada lovelace_gru_reset_before_step.py"]
-    from pathlib import Path
-
-    found = [classroom._student(Path(name)) for name in names]
+    found = [classroom._student(Path(name), Path("all")) for name in names]
     assert found == ["ada", "ada", "ada", "ada_lovelace"]
+    assert classroom._student(Path("lstm_step.py"), Path("all/grace")) == "grace"
+
+
+def test_a_glob_a_path_upwards_and_old_files(folder):
+    """What teachers type, and what a reset leaves behind."""
+    text = exercises()["rnn_step"].solution
+    for student in ("ada", "grace"):
+        (folder / "subs" / student).mkdir(parents=True)
+        (folder / "subs" / student / "rnn_step.py").write_text(text)
+    (folder / "subs" / "ada" / "rnn_step.old1.py").write_text(exercises()["rnn_step"].stub)
+    (folder / "subs" / "ada" / ".hidden.py").write_text(text)
+    (folder / "here").mkdir()
+    glob = json.loads(run("learn", "grade", "subs/ada", "subs/grace", "--json").out)
+    upwards = json.loads(run("learn", "grade", "here/../subs", "--json").out)
+    for found in (glob, upwards):
+        assert [row["student"] for row in found] == ["ada", "grace"]
+        assert all(row["passed"] for row in found)
+
+
+def test_of_two_files_of_one_student_the_newer_counts(folder):
+    (folder / "two").mkdir()
+    for age, (name, text) in enumerate(
+        (("ada_1", exercises()["rnn_step"].solution), ("ada_2", exercises()["rnn_step"].stub))
+    ):
+        (folder / "two" / "ada").mkdir(exist_ok=True)
+        path = folder / "two" / "ada" / f"{name}.py"
+        path.write_text(text)
+        os.utime(path, (1_000_000 - age, 1_000_000 - age))
+    ended = run("learn", "grade", "two", "--json")
+    (row,) = json.loads(ended.out)
+    assert row["passed"]
+    assert "is newer" in ended.err
+
+
+def test_an_answer_that_was_imported_gets_nothing(folder):
+    (folder / "imported.py").write_text("from minirnn.readable import rnn\n" + exercises()["rnn_step"].solution)
+    (row,) = json.loads(run("learn", "grade", "imported.py", "--json").out)
+    assert not row["passed"]
+    assert row["points"] == 0
+    assert all(rung["points"] == 0 for rung in row["rungs"])
+
+
+def test_a_file_that_cannot_be_read_is_not_lost(folder):
+    (folder / "some").mkdir()
+    (folder / "some" / "ada_rnn_step.py").write_text(exercises()["rnn_step"].solution)
+    (folder / "some" / "bob_rnn_step.py").write_bytes(b"\xff\xfe\x00")
+    assert run("learn", "grade", "some", "--out", "grades").status == 0
+    rows = list(csv.DictReader((folder / "grades" / "class.csv").read_text().splitlines()))
+    assert [(row["student"], row["points"]) for row in rows] == [("ada", "9.0"), ("bob", "0.0")]
+    assert "no text in UTF-8" in rows[1]["message"]
 
 
 def test_a_table_holds_no_formula_of_a_spreadsheet():

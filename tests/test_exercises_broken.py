@@ -8,8 +8,8 @@ import pytest
 from minirnn import readable
 from minirnn.learn.exercises import broken, exercises
 from minirnn.learn.exercises.course import COURSE
-from minirnn.learn.exercises.recurrent import T
 from minirnn.learn.grading.ladder import grade
+from minirnn.learn.grading.probes import probe
 from minirnn.learn.mistakes import by_id
 
 NAMES = [exercise.name for exercise in broken.EXERCISES]
@@ -207,7 +207,9 @@ def test_the_course_holds_eight_wrong_lines_and_each_matters():
         assert exercise.program.lines[label].code != line
         mine = exercise.program.compiled({label: line})(**given)
         assert any(not np.allclose(mine[name], right[name]) for name in exercise.required), label
-    assert len([row for row in table(exercise.stub) if row.startswith("dxs[")]) == T
+    assert len([row for row in table(exercise.stub) if row.startswith("dxs[")]) == len(
+        probe(exercise, 0, 0).cases["sequence"]["caches"]
+    )
 
 
 def test_the_course_is_judged_by_what_is_found():

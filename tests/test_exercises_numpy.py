@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from minirnn import readable
-from minirnn.learn.exercises import exercises, lengths, structure, training, variants
+from minirnn.learn.exercises import exercises, lengths, sizes, structure, training, variants
 from minirnn.learn.grading.diagnosis import diagnose
 from minirnn.learn.grading.ladder import grade
 from minirnn.learn.grading.probes import combined, pairs, probe
@@ -73,7 +73,7 @@ def test_the_loss_is_that_of_the_library():
 def test_the_embedding_is_that_of_the_library():
     for rung, given, right in cases("embedding_backward"):
         mask = given["mask"]
-        params = EmbeddingParams(np.zeros((given["V"], training.D)))
+        params = EmbeddingParams(np.zeros((given["V"], given["dys"].shape[-1])))
         dys, symbols = np.where(mask[:, :, None], given["dys"], 0), np.where(mask, given["symbols"], 0)
         close(right["dE"], readable.layers.embedding_backward(dys, (params, symbols)).E, rung)
 
@@ -142,11 +142,12 @@ def test_truncation_with_one_window_is_no_truncation_and_with_several_it_is():
 
 def test_two_directions_are_those_of_the_library(rng):
     given = next(iter(exercises()["bidirectional_backward"].cases(rng).values()))
-    forwards, backwards = lengths.weights(rng), lengths.weights(rng)
-    layer = Recurrent("rnn", lengths.H, bidirectional=True)
+    D, H = given["xs"].shape[-1], given["dh_first"].shape[-1]
+    forwards, backwards = lengths.weights(rng, D, H), lengths.weights(rng, D, H)
+    layer = Recurrent("rnn", H, bidirectional=True)
     params = RecurrentParams(Directions(forwards, backwards), ())
-    for ragged in ([lengths.T] * lengths.B, [3, lengths.T, 0]):
-        ragged = np.array(ragged)
+    T, B = given["xs"].shape[:2]
+    for ragged in (np.full(B, T), sizes.lengths(rng, T, B)):
         given |= {"lengths": ragged, "first": structure.direction(forwards), "second": structure.direction(backwards)}
         right = exercises()["bidirectional_backward"].right(given)
         ys, finals, cache = readable.recurrent.forward(layer, params, given["xs"], None, ragged)

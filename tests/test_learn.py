@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -176,7 +177,7 @@ BAD = {
     ("learn", "check", "other.py"): 'expected a line EXERCISE = "lstm_step"',
     ("learn", "check", "unknown.py"): "there is no exercise 'nonsense'",
     ("learn", "check", "fine.py", "--exercise", "lstm_stepp"): "did you mean lstm_step?",
-    ("learn", "check", "fine.py", "--points", "speed=3"): "rnn_step has the rungs own work, runs",
+    ("learn", "check", "fine.py", "--points", "speed=3"): "the rungs here are own work, runs",
     ("learn", "check", "fine.py", "--points", "values"): "expected the name of a rung and its points",
     ("learn", "check", "fine.py", "--seed", "-1"): "--seed must be 0 or more",
     ("learn", "check", "fine.py", "--time-limit", "0"): "expected seconds",
@@ -205,7 +206,14 @@ def test_a_bad_input_gets_one_line(arguments, folder):
     assert sorted(folder.iterdir()) == before
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"version": 9, "current": "", "exercises": {}}', '{"version": 1}'])
+STRANGE = '{"version": 1, "current": "", "exercises": {"rnn_step": {"hints": "x", "points": "y", "last": [1]}}}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", '{"version": 9, "current": "", "exercises": {}}', '{"version": 1}', STRANGE,
+     '{"version": 1, "current": null, "exercises": {}}'],
+)  # fmt: skip
 def test_a_broken_memory_is_named(text, folder):
     (folder / NAME).write_text(text)
     ended = run("learn", "list")
@@ -233,4 +241,58 @@ def test_what_a_file_prints_does_not_mix_with_the_result(folder):
         capture_output=True, text=True, env={**os.environ},
     )  # fmt: skip
     assert json.loads(done.stdout)["passed"]
-    assert "looking (3, 5)" in done.stderr
+    assert re.search(r"looking \(\d, \d\)", done.stderr)
+
+
+def test_a_mark_in_front_of_a_file_is_no_mistake(folder):
+    (folder / "rnn_step.py").write_text("\ufeff" + exercises()["rnn_step"].solution, encoding="utf-8")
+    assert run("learn", "check", "rnn_step.py").status == 0
+
+
+def test_a_flood_of_prints_is_cut(folder):
+    text = exercises()["rnn_step"].solution.replace("    z = ", '    print("x" * 1_000_000)\n    z = ')
+    (folder / "rnn_step.py").write_text(text)
+    ended = run("learn", "check", "rnn_step.py")
+    assert ended.status == 0
+    assert len(ended.err) < 100_000
+    assert "more was printed" in ended.err
+
+
+def test_what_ends_the_program_is_told(folder):
+    (folder / "stop.py").write_text('EXERCISE = "rnn_step"\nraise KeyboardInterrupt\n')
+    ended = run("learn", "check", "stop.py")
+    assert ended.status == 1
+    assert "line 2: KeyboardInterrupt ended the program" in ended.out
+
+
+def test_a_result_is_told_even_if_it_cannot_be_kept(folder, monkeypatch):
+    from minirnn.learn import workspace
+
+    (folder / "rnn_step.py").write_text(exercises()["rnn_step"].solution)
+
+    def full(path, text):
+        raise workspace.WorkspaceError(f"{path}: cannot be written (No space left on device); choose another folder")
+
+    monkeypatch.setattr(workspace, "write_text", full)
+    ended = run("learn", "check", "rnn_step.py")
+    assert ended.status == 0
+    assert "done, 9 of 9 points" in ended.out
+    assert "this check is not kept" in ended.err
+
+
+def test_the_answer_is_not_written_over(folder):
+    (folder / "rnn_step.py").write_text(exercises()["rnn_step"].solution)
+    ended = run("learn", "check", "rnn_step.py", "--gradescope", "./rnn_step.py")
+    assert ended.status == 2
+    assert "that is what is checked" in ended.err
+    assert (folder / "rnn_step.py").read_text() == exercises()["rnn_step"].solution
+
+
+def test_a_reset_forgets_no_hint_and_no_answer_that_was_seen(folder):
+    run("learn", "start", "rnn_step")
+    run("learn", "hint")
+    run("learn", "solution", "rnn_step", "--give-up")
+    run("learn", "reset", "rnn_step")
+    state = json.loads(run("learn", "report", "--json").out)["exercises"][0]
+    assert state["hints"] == 1
+    assert state["solution_seen"] is True

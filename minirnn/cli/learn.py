@@ -156,9 +156,12 @@ def _check_once(arguments: argparse.Namespace, workspace: Workspace, path: Path)
     if arguments.exercise is not None:
         _exercise(arguments.exercise)  # says so if there is none
     exercise, text = isolated.read_answer(path, arguments.exercise)
+    if arguments.gradescope is not None and os.path.realpath(arguments.gradescope) == os.path.realpath(path):
+        raise UsageError(f"--gradescope {arguments.gradescope}: that is what is checked; choose another file")
+    grading.look_at_points(arguments, [exercise])
     result = grading.check(exercise, text, path, arguments, quiet=False)
     workspace.state(exercise)["file"] = str(path)
-    workspace.record(exercise, result)
+    _kept(workspace, exercise, result)
     if arguments.gradescope is not None:
         from minirnn.learn.classroom import gradescope
         from minirnn.learn.workspace import write_text
@@ -173,11 +176,21 @@ def _check_once(arguments: argparse.Namespace, workspace: Workspace, path: Path)
         following = workspace.next()
         print("every exercise is done" if following is None else f"next: minirnn learn start {following.name}")
         return 0
-    if result["diagnosis"] and level < printed.LEVELS:
+    if level < printed.LEVELS and any(any(finding["levels"][1:]) for finding in result["diagnosis"]):
         print("which term is it? minirnn learn why")
     elif workspace.state(exercise)["hints"] < len(exercises()[exercise.name].hints):
         print("a hint? minirnn learn hint")
     return 1
+
+
+def _kept(workspace: Workspace, exercise: Exercise, result: dict[str, Any]) -> None:
+    """Keeps a result in the folder; where it cannot be written, the result is told all the same."""
+    from minirnn.learn.workspace import WorkspaceError
+
+    try:
+        workspace.record(exercise, result)
+    except WorkspaceError as error:
+        note(f"note: this check is not kept: {error}")
 
 
 def _watch(arguments: argparse.Namespace, workspace: Workspace, path: Path) -> int:

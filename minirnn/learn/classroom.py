@@ -38,37 +38,67 @@ def submissions(places: Sequence[Path]) -> list[Submission]:
     found: list[Submission] = []
     for place in places:
         if place.is_dir():
-            files = sorted(path for path in place.rglob("*.py") if not any(p.startswith(".") for p in path.parts[1:]))
+            files = sorted(path for path in place.rglob("*.py") if _handed_in(path.relative_to(place)))
             if not files:
                 raise SubmissionError(f"{place}: holds no Python file; expected STUDENT/FILE.py or STUDENT_EXERCISE.py")
-            found += [Submission(_student(path.relative_to(place)), path) for path in files]
+            found += [Submission(_student(path.relative_to(place), place), path) for path in files]
         elif place.exists():
-            found.append(Submission(_student(Path(place.name)), place))
+            found.append(Submission(_student(Path(place.name), place.absolute().parent), place))
         else:
             raise SubmissionError(f"{place}: there is no such file or folder")
     return found
 
 
-def _student(path: Path) -> str:
+def _handed_in(path: Path) -> bool:
+    """Whether a file below a folder is an answer: not hidden, no cache, no old one that a reset has kept."""
+    hidden = any(part.startswith(".") or part in ("__pycache__", "__MACOSX") for part in path.parts)
+    return not hidden and not re.search(r"\.old\d+$", path.stem)
+
+
+def _student(path: Path, folder: Path) -> str:
     """Whose a file is, from its path below the folder of all."""
     if len(path.parts) > 1:
         name = path.parts[0]
+    elif path.stem in exercises():
+        name = folder.name  # a file as ``minirnn learn start`` names it: the folder says whose it is
     else:
-        endings = [name for name in exercises() if path.stem.endswith(name) and path.stem != name]
+        endings = [name for name in exercises() if path.stem.endswith(name)]
         name = path.stem.removesuffix(max(endings, key=len)).rstrip("_- .") if endings else path.stem
     return re.sub(r"[^\w.@+-]", "_", name) or "unknown"
 
 
+def newest(answers: Sequence[tuple[Submission, str]]) -> tuple[list[int], list[str]]:
+    """Which answers count, where somebody has handed in several to one exercise: the newest.
+
+    Args:
+      answers: submissions, and the exercise of each.
+
+    Returns:
+      The places of those that count, in order, and a line for each that does not.
+    """
+    best: dict[tuple[str, str], int] = {}
+    lines = []
+    for place, (submission, exercise) in enumerate(answers):
+        key = (submission.student.casefold(), exercise)
+        if key not in best:
+            best[key] = place
+            continue
+        older, newer = sorted((best[key], place), key=lambda k: (answers[k][0].path.stat().st_mtime, k))
+        best[key] = newer
+        lines.append(f"{answers[older][0].path}: {answers[newer][0].path} of {submission.student} is newer")
+    return sorted(best.values()), lines
+
+
 def weighted(result: dict[str, Any], points: Mapping[str, float]) -> dict[str, Any]:
-    """A result with other points for some of its rungs."""
-    if not points:
-        return result
+    """A result with other points for some of its rungs; none for an answer that was not derived."""
     rungs = []
     for rung in result["rungs"]:
         if rung["name"] in points:
             share = rung["points"] / rung["of"] if rung["of"] else float(bool(rung["ok"]))
             rung = {**rung, "points": round(share * points[rung["name"]], 2), "of": points[rung["name"]]}
         rungs.append(rung)
+    if any(rung["name"] == "own work" and rung["ok"] is False for rung in rungs):
+        rungs = [{**rung, "points": 0.0} for rung in rungs]  # an answer that was not derived
     return {
         **result,
         "rungs": rungs,
@@ -102,6 +132,14 @@ def rows(results: Iterable[tuple[Submission, Mapping[str, Any]]]) -> list[dict[s
             }
         )
     return table
+
+
+def unread(submission: Submission, reason: str) -> dict[str, Any]:
+    """A row for a file that could not be checked, so that nobody is lost."""
+    return {
+        "student": submission.student, "exercise": "", "file": str(submission.path), "passed": 0, "points": 0.0,
+        "of": 0.0, "first rung": "", "message": reason, "first wrong": "", "step": "", "mistakes": "", "seconds": 0.0,
+    }  # fmt: skip
 
 
 def csv_text(table: Sequence[Mapping[str, Any]]) -> str:
@@ -156,7 +194,7 @@ def gradescope(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def summary(table: Sequence[Mapping[str, Any]]) -> list[str]:
     """How each exercise went, and what went wrong most often."""
     lines = []
-    for exercise in dict.fromkeys(row["exercise"] for row in table):
+    for exercise in dict.fromkeys(row["exercise"] for row in table if row["exercise"]):
         mine = [row for row in table if row["exercise"] == exercise]
         passed, mean = sum(row["passed"] for row in mine), sum(row["points"] for row in mine) / len(mine)
         lines.append(f"{exercise}: {passed} of {len(mine)} right, {mean:.1f} of {mine[0]['of']:g} points on average")

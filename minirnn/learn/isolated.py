@@ -14,14 +14,17 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
 from minirnn.learn.exercises import Exercise, exercises, find
 from minirnn.learn.grading.result import Result, Rung
+from minirnn.learn.grading.rules import broken_rules
 
 SECONDS, SECONDS_OF_JAX = 20.0, 120.0  # JAX has to start and to compile
 LARGEST = 1 << 20  # bytes of an answer
+PRINTED = 1 << 16  # bytes of what a file prints that are shown
 MEMORY = 4 << 30  # bytes; not with JAX, which reserves more than it uses
 
 
@@ -44,7 +47,7 @@ def read_answer(path: Path, name: str | None = None) -> tuple[Exercise, str]:
             raise AnswerError(f"{path}: is a folder; expected the file of an exercise")
         if path.stat().st_size > LARGEST:
             raise AnswerError(f"{path}: is larger than a megabyte; expected the file of an exercise")
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # some editors put a mark in front
     except FileNotFoundError:
         begun = f"; begin with: minirnn learn start {path.stem}" if path.stem in exercises() else ""
         raise AnswerError(f"{path}: there is no such file{begun}") from None
@@ -95,19 +98,16 @@ def check(
         task, answer = Path(folder) / "task.json", Path(folder) / "result.json"
         given = {"exercise": exercise.name, "text": text, "path": path, "seed": seed, "jax": "jax" in exercise.imports}
         task.write_text(json.dumps(given), encoding="utf-8")
-        shown: Any = subprocess.DEVNULL if quiet else sys.stderr
-        try:
-            shown = shown if quiet else shown.fileno()
-        except (OSError, ValueError, AttributeError):  # no real file, as under a test
-            shown = subprocess.DEVNULL
         process = subprocess.Popen(
             [sys.executable, "-m", "minirnn.learn.isolated", str(task), str(answer)],
             stdin=subprocess.DEVNULL,
-            stdout=shown,
-            stderr=shown,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             start_new_session=True,
             env={**os.environ, "JAX_PLATFORMS": os.environ.get("JAX_PLATFORMS", "cpu")},
         )
+        passing_on = threading.Thread(target=_pass_on, args=(process.stdout, quiet), daemon=True)
+        passing_on.start()
         try:
             status = process.wait(limit)
             message = f"the process ended at once (status {status}): does the file leave Python, or use up the memory?"
@@ -117,15 +117,29 @@ def check(
             _end(process)
             raise
         _end(process)
+        passing_on.join(1.0)
         try:
             return json.loads(answer.read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            return _lost(exercise, seed, message, limit)
+            return _lost(exercise, text, seed, message, limit)
 
 
-def _lost(exercise: Exercise, seed: int, message: str, seconds: float) -> dict[str, Any]:
+def _pass_on(stream: Any, quiet: bool) -> None:
+    """Shows what a file prints on standard error, as far as anybody would read it; the rest is thrown away."""
+    left = 0 if quiet else PRINTED
+    with stream:
+        while data := stream.read1(1 << 16):
+            if left > 0:
+                sys.stderr.write(data[:left].decode("utf-8", "replace"))
+                if len(data) >= left:
+                    sys.stderr.write("\n... more was printed; it is left out\n")
+            left = max(0, left - len(data))
+
+
+def _lost(exercise: Exercise, text: str, seed: int, message: str, seconds: float) -> dict[str, Any]:
     """The result of a file that gave none."""
-    result = Result(exercise.name, seed, [Rung("own work", True), Rung("runs", False, message)])
+    broken = broken_rules(text, exercise)
+    result = Result(exercise.name, seed, [Rung("own work", not broken, broken), Rung("runs", False, message)])
     result.finish(exercise.rungs)
     result.seconds = seconds
     return result.as_dict()
@@ -149,9 +163,14 @@ def _work(task: Path, answer: Path) -> None:
             import resource
 
             resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    from minirnn.learn.grading.ladder import grade
+    from minirnn.learn.grading.ladder import grade, in_one_line
 
-    result = grade(find(given["exercise"]), given["text"], given["path"], given["seed"]).as_dict()
+    exercise = find(given["exercise"])
+    try:
+        result = grade(exercise, given["text"], given["path"], given["seed"]).as_dict()
+    except (KeyboardInterrupt, SystemExit) as error:  # raised by the file: nobody else is here
+        message = f"{in_one_line(error, given['path'])} ended the program: a function should return"
+        result = _lost(exercise, given["text"], given["seed"], message, 0.0)
     partial = answer.with_suffix(".part")
     partial.write_text(json.dumps(result, allow_nan=False), encoding="utf-8")
     os.replace(partial, answer)

@@ -12,7 +12,7 @@ import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from minirnn.equations import EQUATIONS, Equation, select
+from minirnn.equations import Equation, select
 from minirnn.learn.formulas import python_line
 
 
@@ -286,6 +286,19 @@ def backward_text(lesson: Lesson) -> str:
     return step_backward_text(lesson) + "\n\n" + "\n".join(walk)
 
 
-def equation_of(lesson: Lesson, label: str) -> Equation | None:
-    """The equation of a label, or None for a label in words."""
-    return EQUATIONS.get(label)
+# What the vanilla RNN's equations are called in the other cells: dh, dz, and dh before the step.
+_SAME = {
+    "lstm": {"R3": "L8", "R4": "L9", "P1": "P1"},
+    "gru": {"R3": "G6", "R4": "G7", "P1": "G15"},
+    "gru_reset_before": {"R3": "B7", "R4": "B8", "P1": "B15"},
+}
+
+
+def number_in(exercise: str, number: str) -> str:
+    """The number, in the cell of an exercise, of an equation that every cell has.
+
+    >>> number_in("lstm_backward", "R3"), number_in("rnn_backward", "R3"), number_in("gru_reset_before_backward", "P1")
+    ('L8', 'R3', 'B15')
+    """
+    cell = next((name for name in sorted(_SAME, key=len, reverse=True) if exercise.startswith(name)), "")
+    return _SAME.get(cell, {}).get(number, number)

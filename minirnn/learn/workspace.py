@@ -21,6 +21,9 @@ _FRESH = {
 }  # fmt: skip
 
 
+_RESULT = {"exercise", "passed", "points", "of", "rungs", "diagnosis", "notes"}  # what a result has to hold
+
+
 class WorkspaceError(ValueError):
     """Something in the folder is not as it should be; one line that says what to do."""
 
@@ -46,7 +49,9 @@ class Workspace:
             held = json.loads(self.path.read_text(encoding="utf-8"))
             version = held["version"]
             states = {name: {**_FRESH, **state} for name, state in held["exercises"].items()}
-            self.current = str(held["current"])
+            self.current = held["current"]
+            if not isinstance(self.current, str) or not all(map(_whole, states.values())):
+                raise ValueError
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             raise WorkspaceError(broken) from None
         if version != VERSION:
@@ -94,7 +99,8 @@ class Workspace:
             kept = self.folder / next(name for name in numbers if not (self.folder / name).exists())
             os.replace(path, kept)
         write_text(path, exercise.stub)
-        self.states[exercise.name] = {**_FRESH, "checks": self.state(exercise)["checks"]}
+        kept_too = {name: self.state(exercise)[name] for name in ("checks", "hints", "solution_seen")}
+        self.states[exercise.name] = {**_FRESH, **kept_too}
         self._begun(exercise, path)
         return path, kept
 
@@ -116,6 +122,16 @@ class Workspace:
         state["last"] = result
         self.current = exercise.name
         self.write()
+
+
+def _whole(state: dict[str, Any]) -> bool:
+    """Whether what is kept of an exercise has the right types."""
+    return all(
+        isinstance(state[name], (int, float) if type(value) is float else type(value))
+        and not (type(value) in (int, float) and isinstance(state[name], bool))
+        for name, value in _FRESH.items()
+        if name != "last"
+    ) and (state["last"] is None or (isinstance(state["last"], dict) and set(state["last"]) >= _RESULT))
 
 
 def write_text(path: Path, text: str) -> None:

@@ -79,11 +79,16 @@ def check(exercise: Exercise, text: str, path: Path, arguments: argparse.Namespa
 
     if arguments.seed < 0:
         raise UsageError(f"--seed must be 0 or more, got {arguments.seed}")
-    unknown = [name for name, _ in arguments.points if name not in exercise.rungs]
-    if unknown:
-        raise UsageError(f"--points {unknown[0]}: {exercise.name} has the rungs {', '.join(exercise.rungs)}")
     result = isolated.check(exercise, text, str(path), arguments.seed, arguments.time_limit, quiet)
     return weighted(result, dict(arguments.points))
+
+
+def look_at_points(arguments: argparse.Namespace, exercises: list[Exercise]) -> None:
+    """Raises a UsageError where points are asked for a rung that no exercise has."""
+    rungs = list(dict.fromkeys(name for exercise in exercises for name in exercise.rungs))
+    for name, _ in arguments.points:
+        if name not in rungs:
+            raise UsageError(f"--points {name}: the rungs here are {', '.join(rungs)}")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -101,14 +106,20 @@ def run(arguments: argparse.Namespace) -> int:
         except KeyError as error:
             raise UsageError(f"--exercise: {error.args[0]}") from None
     found = classroom.submissions([Path(path) for path in arguments.submissions])
-    answers = []
+    answers, lost = [], []
     for submission in found:
         try:
             exercise, text = isolated.read_answer(submission.path, arguments.exercise)
         except isolated.AnswerError as error:
-            note(f"left out: {error}")
+            note(f"not checked: {error}")
+            lost.append(classroom.unread(submission, str(error)))
             continue
         answers.append((submission, exercise, text))
+    counting, older = classroom.newest([(submission, exercise.name) for submission, exercise, _ in answers])
+    for line in older:
+        note(f"left out: {line}")
+    answers = [answers[place] for place in counting]
+    look_at_points(arguments, [exercise for _, exercise, _ in answers])
     if not answers:
         raise UsageError(f"{', '.join(arguments.submissions)}: no file there answers an exercise")
 
@@ -118,8 +129,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
         results = list(tqdm(pool.map(one, answers), total=len(answers), unit="file", disable=None))
-    table = classroom.rows(results)
+    table = [*classroom.rows(results), *lost]
     whole = [{"student": submission.student, "file": str(submission.path), **result} for submission, result in results]
+    whole += [{key: row[key] for key in ("student", "file", "message", "passed", "points")} for row in lost]
     by_student = classroom.by_student(results)
     if out is not None:
         try:

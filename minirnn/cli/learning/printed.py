@@ -45,7 +45,7 @@ def revealed(finding: Mapping[str, Any], level: int, first: int = 1) -> list[str
         lines += [f"  yours  {formula}"] if formula else []
         lines += [f"  right  {right}"] if right else []
         number = finding["equation"]
-        source = finding["text"].splitlines()[-1].removeprefix("read ") if "\nread " in finding["text"] else ""
+        source = finding["source"]
         if number:
             lines.append(f"  read   equation {number}{f', {source}' if source else ''} (minirnn read {number})")
     return lines

@@ -43,6 +43,7 @@ class Exercise:
         float64. The first is the main one.
       required: names that an answer has to hold; it may hold others of the worked answer (intermediates), and with
         each of them more can be said about a mistake.
+      approximate: whether right answers are approximations, which agree to 1e-5 and not to rounding.
       upstream: arguments in which every gradient is linear; () where nothing is linear.
       walk: "backward" or "forward" where arrays whose names are in ``over_time`` are computed along time.
       over_time: names of answers whose first axis is time.
@@ -79,6 +80,7 @@ class Exercise:
     required: tuple[str, ...]
     hints: tuple[str, str, str]
     errors: str
+    approximate: bool = False
     upstream: tuple[str, ...] = ()
     walk: str | None = None
     over_time: tuple[str, ...] = ()

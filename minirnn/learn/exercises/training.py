@@ -279,6 +279,7 @@ def _embedding_cases(rng: np.random.Generator) -> dict[str, dict[str, Any]]:
 
 GRADIENT_CHECK = Exercise(
     name="gradient_check",
+    approximate=True,
     title="Is a gradient right? Ask the function itself",
     task="Write a gradient check by central differences. It is tried on right gradients, on wrong ones (to be found "
     "out), on zero gradients, and on float32. The functions it is tried with are picky: they are rough to those "

@@ -24,12 +24,10 @@ from minirnn.learn.grading import readback
 from minirnn.learn.grading.observing import EXACT, SINGLE, Observation, alike, distance, observe
 from minirnn.learn.grading.probes import Probe, doubles, probe, singles
 from minirnn.learn.grading.result import Finding
+from minirnn.learn.grading.telling import Seen, first_wrong, label_of, source_of, unjudged, where_line, where_seen
 from minirnn.learn.mistakes import Mistake, of_exercise
 from minirnn.learn.programs import Statement, sigmoid, statement_of
-from minirnn.learn.reading import subjects
-from minirnn.learn.reading.source import Sources
-
-_SOURCES = Sources()
+from minirnn.learn.recurrent import number_in
 
 
 @dataclass(eq=False)
@@ -63,18 +61,20 @@ def diagnose(exercise: Exercise, function: Callable[..., Any], seed: int = 0) ->
         return [underived.explain(exercise, function, seed)]
     first, second = probe(exercise, seed, 0), probe(exercise, seed, 1)
     seen, again = first.see(function), second.see(function)
-    found = _match(exercise, singles, function, seed, seen, again)
+    if first_wrong(exercise, seen, first) is None and not any(observation.changed for observation in seen.values()):
+        return []  # what is wrong then is not a term
+    found = _match(exercise, singles, seed, seen, again)
     if found:
-        return [_known(exercise, mistake, first, seen) for mistake in found]
+        return [_known(exercise, mistake, seen, first) for mistake in found]
     lines = wrong_lines(exercise, [seen, again], [first, second])
     if lines and _names_every_line(exercise, seen):
-        return explain_lines(exercise, lines, function, [first, second])
-    found = _match(exercise, doubles, function, seed, seen, again)
+        return explain_lines(exercise, lines, function, seen, [first, second])
+    found = _match(exercise, doubles, seed, seen, again)
     if found:
-        return [_known(exercise, mistake, first, seen) for mistake in found]
+        return [_known(exercise, mistake, seen, first) for mistake in found]
     if lines:
-        return explain_lines(exercise, lines, function, [first, second])
-    return [_unknown(exercise, first, seen)]
+        return explain_lines(exercise, lines, function, seen, [first, second])
+    return [_unknown(exercise, seen, first)]
 
 
 def _names_every_line(exercise: Exercise, seen: Mapping[str, Observation]) -> bool:
@@ -97,14 +97,15 @@ def shared_names(exercise: Exercise, seen: Mapping[str, Observation], on: Probe)
     return names
 
 
-def _match(exercise, table, function, seed, seen, again) -> tuple[Mistake, ...]:
+def _match(exercise, table, seed, seen, again) -> tuple[Mistake, ...]:
     """The smallest set of known mistakes that gives these numbers, on both probes."""
     first, second = probe(exercise, seed, 0), probe(exercise, seed, 1)
     names = shared_names(exercise, seen, first)
     if not names:
         return ()
     names = {rung: _with_shape(names[rung], seen[rung], first.right[rung], exercise.required) for rung in names}
-    for bound in (EXACT, SINGLE):
+    bounds = sorted({EXACT, *(observation.bound for observation in seen.values())})
+    for bound in bounds:
         for mistakes in table(exercise, seed).look_up(seen, names, bound):
             other = second.of(mistakes)
             if all(alike(other[rung], again[rung], names[rung], bound) for rung in again):
@@ -128,7 +129,7 @@ def wrong_lines(exercise: Exercise, seen: Sequence[Mapping[str, Observation]], p
     answers = [answer for each in seen if (answer := each[rung].answer) is not None]
     if statements is None or len(answers) < len(seen):
         return []
-    walked = [_walk(statements, on.cases[rung], answer, on.right[rung]) for on, answer in zip(probes, answers)]
+    walked = [_walk(statements, on.cases[rung], each[rung], on.right[rung]) for on, each in zip(probes, seen)]
     labels = [[place for place, *_ in one] for one in walked]
     if any(one != labels[0] for one in labels):
         return []
@@ -138,8 +139,9 @@ def wrong_lines(exercise: Exercise, seen: Sequence[Mapping[str, Observation]], p
     ]
 
 
-def _walk(statements, arguments, answer, right) -> list[tuple[int, str, dict[str, Any]]]:
+def _walk(statements, arguments, observation: Observation, right) -> list[tuple[int, str, dict[str, Any]]]:
     """(place of the statement, name, scope) of every line that is wrong given the answer's own numbers."""
+    answer = observation.answer or {}
     scope: dict[str, Any] = {"np": np, "sigmoid": sigmoid, **arguments}
     trusted = set(scope)
     wrong: list[tuple[int, str, dict[str, Any]]] = []
@@ -164,7 +166,7 @@ def _walk(statements, arguments, answer, right) -> list[tuple[int, str, dict[str
                 continue
             if np.shape(mine) != np.shape(right.get(name, scope[name])):
                 return wrong
-            if sure and not distance(mine, scope[name]) <= SINGLE:
+            if sure and not distance(mine, scope[name]) <= observation.bound:
                 wrong.append((place, name, before))
             scope[name] = mine.astype(np.result_type(mine, np.float64))
             trusted.add(name)
@@ -172,7 +174,7 @@ def _walk(statements, arguments, answer, right) -> list[tuple[int, str, dict[str
 
 
 def explain_lines(
-    exercise: Exercise, lines: list[Wrong], function: Callable[..., Any], probes: Sequence[Probe]
+    exercise: Exercise, lines: list[Wrong], function: Callable[..., Any], seen: Seen, probes: Sequence[Probe]
 ) -> list[Finding]:
     """A finding for every wrong line, or for every known mistake that explains several of them."""
     left, findings = list(lines), []
@@ -180,13 +182,16 @@ def explain_lines(
     for mistake in known:
         mine = [line for line in left if line.statement.label in mistake.labels]
         if {line.statement.label for line in mine} == mistake.labels and all(_explains(mistake, line) for line in mine):
-            findings.append(
-                (lines.index(mine[0]), _of_mistake(exercise, mistake, _where(exercise, mine[0].name, lines)))
-            )
+            name = mine[0].name
+            where = where_line(exercise, name, seen, probes[0])
+            findings.append((lines.index(mine[0]), _of_mistake(exercise, mistake, name, where)))
             left = [line for line in left if line not in mine]
     for line in left:
-        findings.append((lines.index(line), _read_back(exercise, line, function, probes, lines)))
-    return [finding for _, finding in sorted(findings, key=lambda pair: pair[0])]
+        where = where_line(exercise, line.name, seen, probes[0])
+        findings.append((lines.index(line), _read_back(exercise, line, function, probes, where)))
+    ordered = [finding for _, finding in sorted(findings, key=lambda pair: pair[0])]
+    ordered[0].where += unjudged(exercise, [line.name for line in lines], seen, probes[0])
+    return ordered
 
 
 def _explains(mistake: Mistake, line: Wrong) -> bool:
@@ -204,16 +209,16 @@ def _explains(mistake: Mistake, line: Wrong) -> bool:
     return True
 
 
-def _read_back(exercise, line: Wrong, function, probes, lines) -> Finding:
+def _read_back(exercise, line: Wrong, function, probes, where: str) -> Finding:
     """The formula of a line, from probes of single upstream gradients; or that nothing is known."""
     label = line.statement.label or ""
-    where = _where(exercise, line.name, lines)
     right = line.statement.text
     text = read_formula(exercise, line, function, probes)
     if text is None:
-        term = "not in the catalogue, and no product of the factors at hand: compare this line with its equation."
+        tried = "" if "@" in right or "sum(" in right else ", and no sum of few products of the gates"
+        term = f"not in the catalogue{tried}: compare this line with its equation."
         return Finding("", "unknown", line.name, _number(label), where, term, "", right, source_of(label))
-    term = "not in the catalogue; but the numbers are those of the formula below, which is not that of the equation."
+    term = "not in the catalogue; but its numbers are those of a formula, which is not that of the equation."
     formula = f"{line.name} = {text}"
     return Finding("", "read back", line.name, _number(label), where, term, formula, right, source_of(label))
 
@@ -287,129 +292,39 @@ def _is_gradient(name: str, scope: Mapping[str, Any]) -> bool:
 # ---------------------------------------------------------------- in words
 
 
-def _known(exercise, mistake: Mistake, on: Probe, seen) -> Finding:
-    label = next(iter(mistake.wrong))
-    names = exercise.program.lines[label].names
-    rung, name, _ = first_wrong(exercise, seen, on) or (next(iter(on.cases)), names[0] if names else "", None)
-    local = names and names[0] in on.right[rung] and names[0] in (seen[rung].answer or {})
-    where = _where(exercise, names[0], []) if local else where_of(exercise, seen, on)
-    return _of_mistake(exercise, mistake, where, names[0] if local else name)
+def _known(exercise: Exercise, mistake: Mistake, seen: Seen, on: Probe) -> Finding:
+    name = (exercise.program.lines[next(iter(mistake.wrong))].names or ("",))[0]
+    return _of_mistake(exercise, mistake, name, where_line(exercise, name, seen, on))
 
 
-def _of_mistake(exercise: Exercise, mistake: Mistake, where: str, name: str = "") -> Finding:
-    label = next(iter(mistake.wrong))
+def _of_mistake(exercise: Exercise, mistake: Mistake, name: str, where: str) -> Finding:
     lines = exercise.program.lines
+    number = number_in(exercise.like or exercise.name, mistake.equation)
     return Finding(
         id=mistake.id,
         confidence="exact",
-        name=name or (lines[label].names or ("",))[0],
-        equation=mistake.equation,
+        name=name,
+        equation=number,
         where=where,
         term=f"{mistake.term}: {mistake.why}.",
         formula="; ".join(" ; ".join(line.splitlines()) for line in mistake.wrong.values()),
         right="; ".join(lines[each].code for each in mistake.wrong),
-        source=source_of(mistake.equation),
+        source=source_of(number),
     )
 
 
-def _where(exercise: Exercise, name: str, lines: Sequence[Wrong]) -> str:
-    """Where a line stands among those that are right."""
-    label = next((label for label, line in exercise.program.lines.items() if name in line.names), "")
-    number = f" ({label})" if label in EQUATIONS else ""
-    before = list(dict.fromkeys(n for line in exercise.program.lines.values() for n in line.names))
-    place = before.index(name) if name in before else 0
-    first = not lines or lines[0].name == name
-    right = f"; what is computed before it is right: {', '.join(before[:place])}" if place and first else ""
-    return f"{'First wrong' if first else 'Also wrong'}: {name}{number}{right}."
-
-
-def first_wrong(exercise: Exercise, seen, on: Probe) -> tuple[str, str, int | None] | None:
-    """(rung, name, t) of the first quantity that is not right; t where it is an array over time."""
-    for rung, observation in seen.items():
-        answer, right = observation.answer or {}, on.right[rung]
-        for name in [n for n in right if n in answer] or []:
-            if not isinstance(answer[name], np.ndarray) or not distance(answer[name], right[name]) <= SINGLE:
-                return rung, name, wrong_step(exercise, name, answer[name], right[name])
-    return None
-
-
-def wrong_step(exercise: Exercise, name: str, mine: Any, right: np.ndarray) -> int | None:
-    """The step at which a walk through time first goes wrong."""
-    if exercise.walk is None or name not in exercise.over_time or np.shape(mine) != np.shape(right):
-        return None
-    steps = [t for t in range(len(right)) if not distance(mine[t], right[t]) <= SINGLE]
-    return (steps[-1] if exercise.walk == "backward" else steps[0]) if steps else None
-
-
-def where_of(exercise: Exercise, seen, on: Probe) -> str:
-    """One line that says what is wrong first, for answers that are not made of lines."""
-    changed = sorted({name for observation in seen.values() for name in observation.changed})
-    found = first_wrong(exercise, seen, on)
-    if found is None:
-        return f"Every number is right, but {changed[0]} was changed." if changed else "Every number is right."
-    rung, name, t = found
-    if name in exercise.traits:
-        return f"Every number is right, but {exercise.traits[name]}."
-    answer, right = seen[rung].answer or {}, on.right[rung]
-    named = [n for n in right if n in answer and n not in exercise.traits]
-    fine = [n for n in named if distance(answer[n], right[n]) <= SINGLE]
-    text = f"First wrong: {name}"
-    if t is not None:
-        T = len(right[name])
-        last = T - 1 if exercise.walk == "backward" else 0
-        text += f" at t = {t}" + (
-            "" if t == last else f" (of {T} steps, walked {exercise.walk}; before that it is right)"
-        )
-    relation = relation_of(answer[name], right[name])
-    return text + (f", {relation}" if relation else "") + (f"; right are {', '.join(fine)}." if fine else ".")
-
-
-def relation_of(mine: Any, right: np.ndarray) -> str:
-    """What a wrong array has to do with the right one, where that is simple."""
-    if not isinstance(mine, np.ndarray):
-        return "which is no array"
-    if mine.shape != right.shape:
-        return f"of shape {mine.shape} instead of {right.shape}" + (
-            ", turned round" if mine.shape == right.shape[::-1] else ""
-        )
-    if not np.isfinite(mine).all():
-        return "which holds NaN or infinity"
-    size = np.linalg.norm(right)
-    if size == 0:
-        return ""
-    if not mine.any():
-        return "which is all zero"
-    factor = float(np.vdot(right, mine).real / size**2)
-    if factor and distance(mine, factor * right) <= SINGLE:
-        return f"which is {factor:.4g} times the right one"
-    if mine.ndim == 2 and mine.shape[0] == mine.shape[1] and distance(mine.T, right) <= SINGLE:
-        return "which is the right one transposed"
-    if mine.ndim and mine.shape[0] > 1 and distance(mine[::-1], right) <= SINGLE:
-        return "which is the right one turned round along its first axis"
-    return ""
-
-
-def _unknown(exercise: Exercise, on: Probe, seen) -> Finding:
+def _unknown(exercise: Exercise, seen: Seen, on: Probe) -> Finding:
     found = first_wrong(exercise, seen, on)
     name = found[1] if found else ""
-    label = next((label for label, line in exercise.program.lines.items() if name in line.names), "")
+    label = label_of(exercise, name)
     term = "not in the catalogue: neither a known mistake nor a pair of them gives these numbers."
     missing = [each for each in on.right[next(iter(on.cases))] if each not in exercise.required]
     answer = next(iter(seen.values())).answer or {}
     if missing and not any(each in answer for each in missing):
         term += f" Return the intermediates too ({', '.join(missing[:6])}, ...), and more can be told."
-    return Finding("", "unknown", name, _number(label), where_of(exercise, seen, on), term, "", "", source_of(label))
+    where = where_seen(exercise, seen, on)
+    return Finding("", "unknown", name, _number(label), where, term, "", "", source_of(label))
 
 
 def _number(label: str) -> str:
     return label if label in EQUATIONS else ""
-
-
-@functools.lru_cache(maxsize=512)
-def source_of(number: str) -> str:
-    """File and line where the NumPy half computes an equation, for those who want to read on; empty if nowhere."""
-    if number not in EQUATIONS:
-        return ""
-    subject, _ = subjects.find(number)
-    found = _SOURCES.file(f"readable/{subject}.py").find(number)
-    return found[0].place if found else ""

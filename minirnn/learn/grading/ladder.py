@@ -19,13 +19,13 @@ import numpy as np
 from minirnn.learn.exercises import exercises
 from minirnn.learn.exercises.exercise import Exercise
 from minirnn.learn.grading import diagnosis
-from minirnn.learn.grading.diagnosis import first_wrong, relation_of
-from minirnn.learn.grading.observing import EXACT, SINGLE, Observation, copied, distance, observe
+from minirnn.learn.grading.observing import EXACT, Answer, NoNumbers, Observation, copied, distance, observe, one_line
 from minirnn.learn.grading.probes import Probe, probe
 from minirnn.learn.grading.result import Result, Rung
 from minirnn.learn.grading.rules import broken_rules
+from minirnn.learn.grading.telling import MOST_NAMES, first_wrong, is_right, relation_of
 
-MOST_NAMES = 5  # that are told in one line
+HUGE = 1e6  # times the upstream gradients: a limit that does not show with usual numbers shows there
 LINEAR = 1e-4  # what is not linear in its upstream gradients is further off, even if it computes in float32
 
 
@@ -65,43 +65,37 @@ def _climb(exercise: Exercise, text: str, path: str, seed: int, result: Result) 
         return
     if exercise.view is not None:
         function = exercise.view(vars(module))
+    function = Answer(function, single=speaks_of_single(text))
     on = probe(exercise, seed, 0)
-    seen = {name: observe(function, arguments, twice=True) for name, arguments in on.cases.items()}
+    seen = on.see(function, twice=True)
     message = _runs(exercise, seen, function, on, path)
     rungs.append(Rung("runs", not message, message))
     if message and not any(observation.answer for observation in seen.values()):
         return
     rungs.append(_shapes(exercise, seen, on))
-    changed = sorted({name for observation in seen.values() for name in observation.changed})
-    rungs.append(
-        Rung(
-            "inputs",
-            not changed,
-            f"{', '.join(changed)} changed: copy before you write into an array" if changed else "",
-        )
-    )
+    changed = list(dict.fromkeys(name for observation in seen.values() for name in observation.changed))
+    told = f"{_few(changed)} changed: copy before you write into an array, or sort a list" if changed else ""
+    rungs.append(Rung("inputs", not changed, told))
     rungs.append(_repeatable(exercise, seen, function, seed))
     if exercise.upstream:
         rungs.append(_linear(exercise, function, on))
-    before = _first_step(exercise, module, seed, result)
-    if before is not None:
-        rungs.append(before)
     if exercise.more_rungs is not None:
         rungs.extend(exercise.more_rungs(module))
     rungs.extend(_traits(exercise, seen, on))
-    for name in on.cases:
-        rungs.append(_values(exercise, name, seen[name], on, result))
+    values = [_values(exercise, name, seen[name], on, result) for name in on.cases]
+    right = all(rung.ok for rung in values)
+    before = None if right else _first_step(exercise, module, seed, result, function.single)
+    rungs += values if before is None else [before, *values]
     if result.passed or _empty(seen):
         return
     if exercise.riddle and not all(rung.ok for rung in rungs if rung.name == "answer"):
         _keep_quiet(result, {"step", *on.cases})
         return
-    if before is None or before.ok:
+    if (before is None or before.ok) and not (right and not changed and all(r.ok for r in _traits(exercise, seen, on))):
         result.findings += diagnosis.diagnose(exercise, function, seed)
-    found = first_wrong(exercise, seen, on)
+    found = None if right else first_wrong(exercise, seen, on)
     if found is not None:
-        finding = result.findings[0] if result.findings else None
-        result.first_wrong = {"name": finding.name if finding and finding.name else found[1], "t": found[2]}
+        result.first_wrong = {"name": found[1], "t": found[2]}
 
 
 def _keep_quiet(result: Result, names: set[str]) -> None:
@@ -133,6 +127,14 @@ def unfilled(text: str) -> str:
     return " and ".join(told)
 
 
+def speaks_of_single(text: str) -> bool:
+    """Whether the code of a file, not its words, names a type of single precision."""
+    nodes = list(ast.walk(ast.parse(text)))
+    named = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    named |= {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    return bool(named & {"float32", "float16", "single", "half", "f4", "f2"})
+
+
 def load(text: str, path: str) -> types.ModuleType:
     """The module that a text is; it is run anew each time, and known to nobody."""
     module = types.ModuleType("answer")
@@ -154,8 +156,8 @@ def in_one_line(error: BaseException, path: str) -> str:
     if isinstance(error, SyntaxError) and error.filename == path:
         return f"line {error.lineno}: {error.msg}"
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
-    text = (str(error).splitlines() or [""])[0]
-    return (f"line {lines[-1]}: " if lines else "") + f"{type(error).__name__}: {text}".rstrip(": ")
+    text = one_line(f"{type(error).__name__}: {error}").rstrip(": ")
+    return (f"line {lines[-1]}: " if lines else "") + text
 
 
 # ---------------------------------------------------------------- the rungs
@@ -180,10 +182,12 @@ def _runs(exercise: Exercise, seen: Mapping[str, Observation], function, on: Pro
         missing = [name for name in exercise.required if name not in observation.answer]
         if missing:
             return f"the answer lacks {', '.join(missing)}; it has {', '.join(observation.answer) or 'nothing'}"
-        strange = [name for name, value in observation.answer.items() if not isinstance(value, np.ndarray)]
+        known = on.right[rung]
+        strange = [n for n, value in observation.answer.items() if n in known and not isinstance(value, np.ndarray)]
         if strange:
             value = observation.answer[strange[0]]
-            return f"{strange[0]} is {'None' if value is None else type(value).__name__}; expected an array of numbers"
+            kind = value.kind if isinstance(value, NoNumbers) else type(value).__name__
+            return f"{strange[0]} is {kind}; expected an array of numbers"
     return ""
 
 
@@ -233,23 +237,21 @@ def _repeatable(exercise: Exercise, seen: Mapping[str, Observation], function, s
         )
     # Other numbers in between: what remembers the first ones is found out, here or there.
     on, other_numbers = probe(exercise, seed, 0), probe(exercise, seed, 1)
-    for rung, arguments in other_numbers.cases.items():
-        there = observe(function, arguments).answer or {}
+    elsewhere = other_numbers.see(function)
+    for rung in other_numbers.cases:
+        there = elsewhere[rung]
         here = observe(function, on.cases[rung]).answer or {}
         for name, first in (seen[rung].answer or {}).items():
             if isinstance(first, np.ndarray) and not _same(first, here.get(name)):
                 return Rung("repeatable", False, f"{name} depends on what the function was called with before")
         for name in exercise.required:
-            mine = (seen[rung].answer or {}).get(name)
-            if not (isinstance(mine, np.ndarray) and distance(mine, on.right[rung][name]) <= SINGLE):
+            if not is_right(seen[rung], name, on.right[rung]):
                 continue  # wrong in any case
-            if not (
-                isinstance(there.get(name), np.ndarray)
-                and distance(there[name], other_numbers.right[rung][name]) <= SINGLE
-            ):
-                return Rung(
-                    "repeatable", False, f"{name} is right for the first numbers only: is something kept between calls?"
+            if not is_right(there, name, other_numbers.right[rung]):
+                words = (
+                    "the first sizes and numbers only: are sizes written into it, or is something kept between calls?"
                 )
+                return Rung("repeatable", False, f"{name} is right for {words}")
     return Rung("repeatable", True)
 
 
@@ -266,6 +268,7 @@ def _linear(exercise: Exercise, function, on: Probe) -> Rung:
     answers = [observe(function, {**arguments, **each}).answer for each in ({}, others, both)]
     if any(answer is None for answer in answers):
         return Rung("linear", False, "with other upstream gradients there is no answer")
+    huge = observe(function, {**arguments, **{name: HUGE * arguments[name] for name in exercise.upstream}}).answer or {}
     worst = 0.0
     for name in [name for name in on.right[rung] if name.startswith("d")]:  # what is no gradient need not be linear
         parts = [part for answer in answers if isinstance(part := (answer or {}).get(name), np.ndarray)]
@@ -281,10 +284,14 @@ def _linear(exercise: Exercise, function, on: Probe) -> Rung:
                 "give twice the gradient out",
                 max_rel=error,
             )
+        large = huge.get(name)
+        if not (isinstance(large, np.ndarray) and distance(large / HUGE, parts[0]) <= LINEAR):
+            words = f"does not grow with {', '.join(exercise.upstream)} as it should: is something clipped inside?"
+            return Rung("linear", False, f"{name} {words}")
     return Rung("linear", True, max_rel=worst)
 
 
-def _first_step(exercise: Exercise, module: Any, seed: int, result: Result) -> Rung | None:
+def _first_step(exercise: Exercise, module: Any, seed: int, result: Result, single: bool) -> Rung | None:
     """The step that a walk is made of, where the answer holds it: then its mistakes are told line by line."""
     if exercise.first_step is None:
         return None
@@ -292,6 +299,7 @@ def _first_step(exercise: Exercise, module: Any, seed: int, result: Result) -> R
     function = getattr(module, step.function, None)
     if not callable(function):
         return None
+    function = Answer(function, single)
     on = probe(step, seed, 0)
     seen = on.see(function)
     if any(observation.answer is None for observation in seen.values()) or not diagnosis.shared_names(step, seen, on):
@@ -314,21 +322,36 @@ def _traits(exercise: Exercise, seen: Mapping[str, Observation], on: Probe) -> l
 
 def _values(exercise: Exercise, rung: str, seen: Observation, on: Probe, result: Result) -> Rung:
     answer, right = seen.answer or {}, on.right[rung]
+    named = [name for name in right if name in exercise.required or (name in answer and name not in exercise.traits)]
     errors = {
         name: distance(answer[name], right[name]) if isinstance(answer.get(name), np.ndarray) else np.inf
-        for name in right
-        if name in exercise.required or (name in answer and name not in exercise.traits)
+        for name in named
     }
+    wrong = [name for name in named if not is_right(seen, name, right)]
     required = [name for name in exercise.required if name in errors]
-    wrong = [name for name, error in errors.items() if not error <= SINGLE]
-    worst = max(errors.values(), default=np.inf)
-    share = sum(name not in wrong for name in required) / len(required) if required else 0.0
-    if not wrong:
-        if worst > EXACT and not any("float32" in note for note in result.notes):
-            result.notes.append(f"right to {worst:.0e}: as right as float32 can be; in float64 it would be 1e-15")
+    if not any(name in required for name in wrong):
+        if wrong:
+            _note(result, f"{_few(wrong)}: not what the worked answer calls so; what is asked for is right")
+        worst = max((errors[name] for name in required), default=0.0)
+        if worst > EXACT and not exercise.approximate:
+            _note(result, f"right to {worst:.0e}: as right as float32 can be; in float64 it would be 1e-15")
         return Rung(rung, True, max_rel=worst)
-    told = ", ".join(wrong[:MOST_NAMES]) + (f" and {len(wrong) - MOST_NAMES} more" if len(wrong) > MOST_NAMES else "")
-    size = f" (error {errors[wrong[0]]:.1e})" if np.isfinite(errors[wrong[0]]) else ""
-    words = relation_of(answer.get(wrong[0]), right[wrong[0]])
-    relation = f"; {wrong[0]}{size}, {words}" if words else f"; {wrong[0]}{size}"
-    return Rung(rung, False, f"{len(wrong)} of {len(errors)} arrays are not right: {told}{relation}", share, worst)
+    share = sum(name not in wrong for name in required) / len(required)
+    first = wrong[0]
+    size = f" (error {errors[first]:.1e})" if np.isfinite(errors[first]) else ""
+    words = relation_of(answer.get(first), right[first], seen.bound)
+    told = f"{len(wrong)} of {len(errors)} arrays are not right: {_few(wrong)}; {first}{size}"
+    return Rung(rung, False, told + (f", {words}" if words else ""), share, max(errors.values()))
+
+
+def _note(result: Result, text: str) -> None:
+    """A note, once for all situations."""
+    kind = text.rpartition(": ")[2]
+    if not any(note.endswith(kind) for note in result.notes):
+        result.notes.append(text)
+
+
+def _few(names: list[str]) -> str:
+    """The first of many names."""
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return f"{', '.join(names[:MOST_NAMES])}{more}"

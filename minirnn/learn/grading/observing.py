@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-EXACT, SINGLE = 1e-9, 1e-5  # relative errors that rounding of float64 and of float32 stays below
+EXACT, SINGLE = 1e-8, 1e-5  # relative errors that rounding of float64 and of float32 stays below
 
 
 @dataclass
@@ -23,6 +24,7 @@ class Observation:
       unsteady: whether a second call with the same arguments gave something else.
       error: what went wrong, in one line; empty if nothing did.
       returned: the type of what was returned.
+      single: whether it computes in single precision, as far as one can see.
     """
 
     answer: dict[str, np.ndarray] | None = None
@@ -30,6 +32,32 @@ class Observation:
     unsteady: bool = False
     error: str = ""
     returned: str = ""
+    single: bool = False
+
+    @functools.cached_property
+    def bound(self) -> float:
+        """The relative error up to which an array counts as right: what rounding does, and no more."""
+        held = [array for array in (self.answer or {}).values() if isinstance(array, np.ndarray) and array.size]
+        return SINGLE if self.single or any(map(_is_single, held)) else EXACT
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A student's function, and whether its file speaks of single precision."""
+
+    function: Callable[..., Any]
+    single: bool = False
+
+    def __call__(self, **arguments) -> Any:
+        """What the function returns."""
+        return self.function(**arguments)
+
+
+@dataclass(frozen=True)
+class NoNumbers:
+    """What was returned where an array of numbers was expected."""
+
+    kind: str
 
 
 def copied(value: Any, known: dict[int, Any] | None = None) -> Any:
@@ -75,18 +103,18 @@ def observe(function: Callable[..., Any], arguments: Mapping[str, Any], twice: b
       twice: also call it a second time.
     """
     mine = copied(dict(arguments))
-    seen = Observation()
+    seen = Observation(single=getattr(function, "single", False))
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         try:
             answer = function(**mine)
         except Exception as error:
-            seen.error = f"{type(error).__name__}: {error}".splitlines()[0]
+            seen.error = one_line(f"{type(error).__name__}: {error}")
             seen.returned = "nothing"
             return seen
         seen.returned = type(answer).__name__
         if isinstance(answer, Mapping):
-            seen.answer = {str(name): as_array(value) for name, value in answer.items()}
+            seen.answer = {one_line(str(name)): as_array(value) for name, value in answer.items()}
         seen.changed = _changes(dict(arguments), mine)
         if twice and seen.answer is not None:
             again = observe(function, arguments)
@@ -102,6 +130,9 @@ def _changes(before: dict[str, Any], after: dict[str, Any]) -> dict[str, np.ndar
     old, new = arrays(before), arrays(after)
     if len(old) == len(new) and all(_equal(a, b) for a, b in zip(old, new)):
         return {}
+    if old and len(old) == len(new) and _same_set(old, new):
+        # Every array is as it was, and stands elsewhere: a list was turned round, or sorted.
+        return {name: np.asarray(np.nan) for name in before if not _alike_in_order(before[name], after.get(name))}
     known, changed = dict(leaves(before)), {}
     for name, array in leaves(after):
         if name not in known or array.shape != known[name].shape:
@@ -127,14 +158,46 @@ def arrays(value: Any) -> list[np.ndarray]:
 
 
 def as_array(value: Any) -> Any:
-    """An array of what was returned; ``...`` and None stay what they are, as does what is no number."""
-    if value is Ellipsis or value is None:
+    """An array of what was returned, or what it is if it holds no numbers."""
+    if value is Ellipsis:
         return value
     try:
         array = np.array(value)  # a copy: a view of an argument may change later
     except Exception:
-        return value
-    return array if array.dtype.kind in "biufc" else value
+        return NoNumbers(type(value).__name__)
+    if array.dtype.kind in "biufc":
+        return array
+    return NoNumbers("None" if value is None else f"{type(value).__name__} of {array.dtype} values")
+
+
+def _is_single(array: np.ndarray) -> bool:
+    """Whether every number of an array is one of float32 (or less)."""
+    if array.dtype.kind != "f":
+        return False
+    with np.errstate(all="ignore"):
+        return array.dtype.itemsize < 8 or bool(array.any() and np.array_equal(array, array.astype(np.float32)))
+
+
+def one_line(text: str, longest: int = 240) -> str:
+    """A text of somebody else's on one line, not longer than that, and of characters that can be printed."""
+    line = " ".join(text.split()).encode("utf-8", "replace").decode("utf-8")
+    line = "".join(c if c.isprintable() else "?" for c in line)
+    return line if len(line) <= longest else line[: longest - 1] + "…"
+
+
+def _same_set(old: list[np.ndarray], new: list[np.ndarray]) -> bool:
+    left = list(new)
+    for array in old:
+        place = next((k for k, other in enumerate(left) if _equal(array, other)), None)
+        if place is None:
+            return False
+        del left[place]
+    return True
+
+
+def _alike_in_order(before: Any, after: Any) -> bool:
+    one, other = arrays(before), arrays(after)
+    return len(one) == len(other) and all(_equal(a, b) for a, b in zip(one, other))
 
 
 def _equal(a: Any, b: Any) -> bool:

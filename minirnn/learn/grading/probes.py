@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from minirnn.learn.exercises.exercise import Exercise
-from minirnn.learn.grading.observing import Observation, alike, observe
+from minirnn.learn.grading.observing import EXACT, Observation, alike, observe
 from minirnn.learn.mistakes import Mistake, of_exercise
 
 COARSE = 1e-3  # signatures of what may be alike differ by less
@@ -34,9 +34,12 @@ class Probe:
         """The right answers by rung, intermediates included."""
         return {name: self.exercise.right(arguments) for name, arguments in self.cases.items()}
 
-    def see(self, function) -> dict[str, Observation]:
-        """What a function does in every situation."""
-        return {name: observe(function, arguments) for name, arguments in self.cases.items()}
+    def see(self, function, twice: bool = False) -> dict[str, Observation]:
+        """What a function does in every situation; called twice, it may be unsteady."""
+        seen = {name: observe(function, arguments, twice) for name, arguments in self.cases.items()}
+        for observation in seen.values():
+            observation.single |= self.exercise.approximate
+        return seen
 
     def of(self, mistakes: Iterable[Mistake]) -> dict[str, Observation]:
         """What the worked answer does with these mistakes in it."""
@@ -65,8 +68,11 @@ class Table:
     def __init__(self, sets: Sequence[tuple[Mistake, ...]], on: Probe) -> None:
         self.names = on.exercise.required
         self.sets, self.seen = [], []
+        right = on.of(())
         for mistakes in sets:
             seen = on.of(mistakes)
+            if all(alike(seen[rung], right[rung], self.names, EXACT) for rung in seen):
+                continue  # two that cancel: nothing is wrong with that
             if all(observation.answer is not None for observation in seen.values()):
                 self.sets.append(mistakes)
                 self.seen.append(seen)

@@ -145,6 +145,7 @@ class Result:
                     "name": finding.name,
                     "equation": finding.equation or None,
                     "text": finding.text(3),
+                    "source": finding.source or None,
                     "levels": [finding.where, finding.term, finding.formula, finding.right],
                 }
                 for finding in self.findings

@@ -39,6 +39,11 @@ HIDDEN = {
     "__code__",
     "f_back",
     "ctypeslib",
+    "sys",
+    "_sys",
+    "modules",
+    "builtins",
+    "inspect",
 }
 
 

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from minirnn.learn.exercises.exercise import Exercise
-from minirnn.learn.grading.diagnosis import Wrong, first_wrong, read_formula, where_of
+from minirnn.learn.grading.diagnosis import Wrong, read_formula
 from minirnn.learn.grading.observing import SINGLE, distance
 from minirnn.learn.grading.probes import Probe, probe
 from minirnn.learn.grading.result import Finding
+from minirnn.learn.grading.telling import first_wrong, where_seen
 from minirnn.learn.programs import Statement
 
 _TIMES = (0.0, 1.0, -1.0, 2.0, -2.0, 0.5)  # how often a way may have been counted
@@ -32,7 +33,7 @@ def explain(exercise: Exercise, function: Callable[..., Any], seed: int) -> Find
     """
     probes = [probe(exercise, seed, number) for number in (0, 1)]
     seen = [on.see(function) for on in probes]
-    where = where_of(exercise, seen[0], probes[0])
+    where = where_seen(exercise, seen[0], probes[0])
     found = first_wrong(exercise, seen[0], probes[0])
     if found is None:
         return Finding("", "unknown", "", "", where)

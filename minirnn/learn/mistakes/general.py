@@ -46,7 +46,7 @@ STEP = entries(
         ("dWx.mean", "P3", "dWx = x.T @ dz / len(x)", "divided by the batch size",
          "a mean is in the loss already, if at all"),
         ("dWh.new-h", "P4", "dWh = h.T @ dz", "h_t stands where h_{t-1} belongs",
-         "Wh multiplies the state that enters the step", {"seen": "public code"}),
+         "Wh multiplies the state that enters the step"),
         ("db.mean", "P5", "db = dz.mean(axis=0)", "a mean over the batch where a sum belongs",
          "b is the same number for all sequences: their gradients add up"),
         ("db.first-row", "P5", "db = dz[0]", "the gradient of the first sequence only",

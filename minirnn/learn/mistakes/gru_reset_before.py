@@ -5,6 +5,8 @@ from __future__ import annotations
 from minirnn.learn.mistakes.mistake import entries
 
 _SIGMOID = "sigma'(z) = sigma(z) (1 - sigma(z)), and the gate already is sigma(z)"
+_SKIP = "h_prev also enters h directly, times 1 - z"
+_NEW = "in h = (1 - z) h_prev + z n the candidate is multiplied by z"
 _MIX = "in h = (1 - z) h_prev + z n the gate z stands on both sides"
 _BEFORE = "r multiplies h_prev before the product: u = r h_prev is what Wh_n multiplies"
 _CONVENTION = "papers and libraries differ in what z = 1 means; here z admits the new"
@@ -22,8 +24,8 @@ FORWARD = entries(
         ("u.complement", "B4", "u = (1 - r) * h_prev", "1 - r stands where r belongs", "r = 1 keeps the whole state"),
         ("n.sigmoid", "B5", "n = sigmoid(zx_n + u @ Wh_n)", "sigma where tanh belongs",
          "the candidate lies between -1 and 1"),
-        ("h.no-memory", "B6", "h = z * n", "the part (1 - z) h_prev is missing", _MIX),
-        ("h.added", "B6", "h = h_prev + z * n", "the factor 1 - z is missing", _MIX),
+        ("h.no-memory", "B6", "h = z * n", "the part (1 - z) h_prev is missing", _SKIP),
+        ("h.added", "B6", "h = h_prev + z * n", "the factor 1 - z is missing", _SKIP),
         ("r.swapped-with-z", ("B2", "B3"), ("r = sigmoid(zx_z + zh_z)", "z = sigmoid(zx_r + zh_r)"),
          "the blocks of r and z are exchanged", "the blocks are stored in the order r, z, n",
          {"seen": "issues of several libraries"}),
@@ -43,7 +45,7 @@ STEP = entries(
         ("dz.sign", "B8", "dz = dh * (h_prev - n)", "the sign is turned round", _CONVENTION),
         ("dz.uses-h", "B8", "dz = dh * (n - h)", "h_t stands where h_{t-1} belongs", "z mixes n with the state before"),
         ("dn.complement", "B9", "dn = dh * (1 - z)", "1 - z stands where z belongs", _CONVENTION),
-        ("dn.no-gate", "B9", "dn = dh", "the factor z is missing", _MIX),
+        ("dn.no-gate", "B9", "dn = dh", "the factor z is missing", _NEW),
         ("dz_n.no-slope", "B10", "dz_n = dn", "the slope 1 - n² is missing", "n is the output of a tanh"),
         ("dz_n.sigmoid-slope", "B10", "dz_n = dn * n * (1 - n)", "the slope of sigma stands where that of tanh belongs",
          "n is the output of a tanh"),
@@ -75,12 +77,11 @@ STEP = entries(
          "the blocks are put together as z, r, n", "backward has to use the order of forward: r, z, n",
          {"equation": "B1", "seen": "issues of several libraries"}),
         ("dh_prev.no-skip", "B15", "dh_prev = du * r + dz_rz @ Wh_rz.T",
-         "the path dh (1 - z) past the gates is missing", _MIX),
+         "the path dh (1 - z) past the gates is missing", _SKIP),
         ("dh_prev.skip-by-z", "B15", "dh_prev = dh * z + du * r + dz_rz @ Wh_rz.T", "z stands where 1 - z belongs",
          _CONVENTION),
         ("dh_prev.candidate-without-reset", "B15", "dh_prev = dh * (1 - z) + du + dz_rz @ Wh_rz.T", "r is missing",
-         _BEFORE,
-         {"seen": "public code"}),
+         _BEFORE),
         ("dh_prev.without-n", "B15", "dh_prev = dh * (1 - z) + dz_rz @ Wh_rz.T", "the candidate's part is missing",
          _BEFORE),
         ("dh_prev.without-gates", "B15", "dh_prev = dh * (1 - z) + du * r", "the part of r and z is missing",
@@ -94,8 +95,7 @@ STEP = entries(
          "Wh multiplies the state that enters the step"),
         ("db.mean", "P5", "db = dzx.mean(axis=0)", "a mean over the batch where a sum belongs",
          "b is the same number for all sequences: their gradients add up"),
-        ("dWh_n.no-reset", "P6", "dWh_n = h_prev.T @ dz_n", "h_prev stands where u belongs", _BEFORE,
-         {"seen": "public code"}),
+        ("dWh_n.no-reset", "P6", "dWh_n = h_prev.T @ dz_n", "h_prev stands where u belongs", _BEFORE),
         ("dWh_n.reset-after", "P6", "dWh_n = h_prev.T @ (dz_n * r)", "r multiplies dz_n instead of h_prev",
          "that is the GRU that resets after the product", {"seen": "issues of several libraries"}),
     ],
