@@ -170,6 +170,7 @@ def test_endless_loops_and_lost_processes_end(folder):
 BAD = {
     ("learn",): "VERB",
     ("learn", "start", "lstm_step_backwards"): "did you mean lstm_step_backward?",
+    ("learn", "start", "rnn_step", "--seed", "3"): "is the same for every seed",
     ("learn", "check", "nothing.py"): "nothing.py: there is no such file",
     ("learn", "check", "lstm_step.py"): "begin with: minirnn learn start lstm_step",
     ("learn", "check", "."): "is a folder",
@@ -179,7 +180,7 @@ BAD = {
     ("learn", "check", "fine.py", "--exercise", "lstm_stepp"): "did you mean lstm_step?",
     ("learn", "check", "fine.py", "--points", "speed=3"): "the rungs here are own work, runs",
     ("learn", "check", "fine.py", "--points", "values"): "expected the name of a rung and its points",
-    ("learn", "check", "fine.py", "--seed", "-1"): "--seed must be 0 or more",
+    ("learn", "check", "fine.py", "--seed", "-1"): "expected a whole number of at least 0",
     ("learn", "check", "fine.py", "--time-limit", "0"): "expected seconds",
     ("learn", "check"): "no exercise has been begun in this folder",
     ("learn", "hint"): "no exercise has been begun",
@@ -296,3 +297,13 @@ def test_a_reset_forgets_no_hint_and_no_answer_that_was_seen(folder):
     state = json.loads(run("learn", "report", "--json").out)["exercises"][0]
     assert state["hints"] == 1
     assert state["solution_seen"] is True
+
+
+def test_a_riddle_differs_by_seed_and_is_put_back_as_it_was(folder):
+    run("learn", "start", "broken_lstm", "--seed", "3")
+    text = (folder / "broken_lstm.py").read_text()
+    assert "SEED = 3" in text
+    assert text != exercises()["broken_lstm"].stub
+    (folder / "broken_lstm.py").write_text("mine")
+    run("learn", "reset", "broken_lstm")
+    assert (folder / "broken_lstm.py").read_text() == text

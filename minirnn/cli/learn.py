@@ -54,7 +54,10 @@ def add_parser(subparsers) -> None:
 
     verb = add("list", "list the exercises, and what is done in this folder", _list)
     verb.add_argument("--json", action="store_true", help="for machines")
-    add("start", "begin an exercise: write its file (without NAME: the next one that is not done)", _start, "optional")
+    verb = add(
+        "start", "begin an exercise: write its file (without NAME: the next one that is not done)", _start, "optional"
+    )
+    verb.add_argument("--seed", type=grading.seed, default=0, metavar="N", help="of broken_*: another mistake to find")
     verb = add("check", "check a file (without FILE: the one that was begun or checked last)", _check)
     verb.add_argument("file", nargs="?", metavar="FILE")
     verb.add_argument("--exercise", metavar="NAME", help="the exercise, if the file does not name it")
@@ -131,7 +134,7 @@ def _start(arguments: argparse.Namespace) -> int:
     if exercise is None:
         print("every exercise is done")
         return 0
-    path = workspace.begin(exercise)
+    path = workspace.begin(exercise, arguments.seed)
     print("\n".join(printed.task(exercise)))
     print(f"written: {path.name}. Replace each ... in it, then: minirnn learn check {path.name}")
     return 0

@@ -17,7 +17,7 @@ NAME = ".minirnn-learn.json"
 VERSION = 1
 _FRESH = {
     "file": "", "checks": 0, "hints": 0, "level": 0, "passed": False, "solution_seen": False, "points": 0.0, "of": 0.0,
-    "last": None,
+    "last": None, "seed": 0,
 }  # fmt: skip
 
 
@@ -75,18 +75,25 @@ class Workspace:
         """The first exercise that is not done; None if all are."""
         return next((e for e in exercises().values() if not self.states.get(e.name, _FRESH)["passed"]), None)
 
-    def begin(self, exercise: Exercise) -> Path:
+    def begin(self, exercise: Exercise, seed: int = 0) -> Path:
         """Writes the stub of an exercise.
 
+        Args:
+          exercise: which.
+          seed: of a riddle: another one gives another mistake to be found.
+
         Raises:
-          WorkspaceError: the file is there already.
+          WorkspaceError: the file is there already, or only riddles have seeds.
         """
+        if seed and not exercise.seeded:
+            raise WorkspaceError(f"--seed {seed}: {exercise.name} is the same for every seed; leave it out")
         path = self.folder / f"{exercise.name}.py"
         if path.exists():
             raise WorkspaceError(
                 f"{path.name} is there already; go on with it, or put it back with: minirnn learn reset {exercise.name}"
             )
-        write_text(path, exercise.stub)
+        write_text(path, exercise.stub_of(seed))
+        self.state(exercise)["seed"] = seed
         self._begun(exercise, path)
         return path
 
@@ -94,12 +101,13 @@ class Workspace:
         """Puts the stub back; returns its path, and where the file that stood there is kept now."""
         path = self.folder / f"{exercise.name}.py"
         kept = None
-        if path.exists() and path.read_text(encoding="utf-8", errors="replace") != exercise.stub:
+        stub = exercise.stub_of(self.state(exercise)["seed"])
+        if path.exists() and path.read_text(encoding="utf-8", errors="replace") != stub:
             numbers = (f"{exercise.name}.old{n}.py" for n in range(1, 10_000))
             kept = self.folder / next(name for name in numbers if not (self.folder / name).exists())
             os.replace(path, kept)
-        write_text(path, exercise.stub)
-        kept_too = {name: self.state(exercise)[name] for name in ("checks", "hints", "solution_seen")}
+        write_text(path, stub)
+        kept_too = {name: self.state(exercise)[name] for name in ("checks", "hints", "solution_seen", "seed")}
         self.states[exercise.name] = {**_FRESH, **kept_too}
         self._begun(exercise, path)
         return path, kept

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Options that a check of one file has too."""
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the numbers it is tried with (default: 0)")
+    parser.add_argument(
+        "--seed", type=seed, default=0, metavar="N", help="of the numbers it is tried with (default: 0)"
+    )
     parser.add_argument(
         "--time-limit", type=seconds, default=None, metavar="S", help="seconds for a file (default: 20; with JAX 120)"
     )
@@ -49,6 +51,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def seed(text: str) -> int:
+    """A whole number of at least 0, for argparse."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = -1
+    if not 0 <= value < 2**63:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 0, got {text!r}")
+    return value
+
+
 def seconds(text: str) -> float:
     """A positive number of seconds, for argparse."""
     try:
@@ -77,8 +90,6 @@ def check(exercise: Exercise, text: str, path: Path, arguments: argparse.Namespa
     from minirnn.learn import isolated
     from minirnn.learn.classroom import weighted
 
-    if arguments.seed < 0:
-        raise UsageError(f"--seed must be 0 or more, got {arguments.seed}")
     result = isolated.check(exercise, text, str(path), arguments.seed, arguments.time_limit, quiet)
     return weighted(result, dict(arguments.points))
 

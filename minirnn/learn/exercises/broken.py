@@ -67,6 +67,11 @@ class Broken(Exercise):
         """Label to wrong line of the file of a seed; seeds in a row give different ones, until all have come."""
         return dict(self.fixed) or dict(self.mistakes[seed % len(self.mistakes)].wrong)
 
+    @property
+    def seeded(self) -> bool:  # type: ignore[override]
+        """Whether other seeds give other riddles."""
+        return not self.fixed
+
     def stub_of(self, seed: int) -> str:
         """The file of a seed."""
         wrong = self.wrong(seed)

@@ -140,6 +140,12 @@ class Exercise:
         """The file that ``minirnn learn start`` writes."""
         return self.file(self.program.stub)
 
+    seeded = False  # whether other seeds give other files
+
+    def stub_of(self, seed: int) -> str:
+        """The stub of a seed; only riddles differ."""
+        return self.stub
+
     @property
     def solution(self) -> str:
         """The worked answer as a file.
