@@ -11,40 +11,22 @@ What none of the three explains is said to be unknown, with the first quantity t
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from minirnn.equations import EQUATIONS
 from minirnn.learn.exercises.exercise import Exercise
-from minirnn.learn.grading import readback
-from minirnn.learn.grading.observing import EXACT, SINGLE, Observation, alike, distance, observe
+from minirnn.learn.grading import underived
+from minirnn.learn.grading.lines import Wrong, read_formula, wrong_lines
+from minirnn.learn.grading.observing import EXACT, SINGLE, Observation, alike, distance
 from minirnn.learn.grading.probes import Probe, doubles, probe, singles
 from minirnn.learn.grading.result import Finding
 from minirnn.learn.grading.telling import Seen, first_wrong, label_of, source_of, unjudged, where_line, where_seen
 from minirnn.learn.mistakes import Mistake, of_exercise
-from minirnn.learn.programs import Statement, sigmoid, statement_of
+from minirnn.learn.programs import statement_of
 from minirnn.learn.recurrent import number_in
-
-
-@dataclass(eq=False)
-class Wrong:
-    """A line that does not do what it should with what it was given.
-
-    Args:
-      statement: the right line.
-      name: what it computes.
-      scopes: for each probe, every name that the line could read, with the answer's own values.
-      values: for each probe, what the answer has for ``name``.
-    """
-
-    statement: Statement
-    name: str
-    scopes: list[dict[str, Any]]
-    values: list[np.ndarray]
 
 
 def diagnose(exercise: Exercise, function: Callable[..., Any], seed: int = 0) -> list[Finding]:
@@ -56,8 +38,6 @@ def diagnose(exercise: Exercise, function: Callable[..., Any], seed: int = 0) ->
       seed: of the probes.
     """
     if not exercise.solved:
-        from minirnn.learn.grading import underived  # it needs this file
-
         return [underived.explain(exercise, function, seed)]
     first, second = probe(exercise, seed, 0), probe(exercise, seed, 1)
     seen, again = first.see(function), second.see(function)
@@ -122,57 +102,6 @@ def _with_shape(names, observation, right, required) -> list[str]:
 # ---------------------------------------------------------------- line by line
 
 
-def wrong_lines(exercise: Exercise, seen: Sequence[Mapping[str, Observation]], probes: Sequence[Probe]) -> list[Wrong]:
-    """The lines that are wrong in themselves, whatever they were given; [] where that cannot be told."""
-    statements = exercise.program.statements
-    rung = next(iter(probes[0].cases))
-    answers = [answer for each in seen if (answer := each[rung].answer) is not None]
-    if statements is None or len(answers) < len(seen):
-        return []
-    walked = [_walk(statements, on.cases[rung], each[rung], on.right[rung]) for on, each in zip(probes, seen)]
-    labels = [[place for place, *_ in one] for one in walked]
-    if any(one != labels[0] for one in labels):
-        return []
-    return [
-        Wrong(statements[place], name, [one[k][2] for one in walked], [answer[name] for answer in answers])
-        for k, (place, name, _) in enumerate(walked[0])
-    ]
-
-
-def _walk(statements, arguments, observation: Observation, right) -> list[tuple[int, str, dict[str, Any]]]:
-    """(place of the statement, name, scope) of every line that is wrong given the answer's own numbers."""
-    answer = observation.answer or {}
-    scope: dict[str, Any] = {"np": np, "sigmoid": sigmoid, **arguments}
-    trusted = set(scope)
-    wrong: list[tuple[int, str, dict[str, Any]]] = []
-    for place, statement in enumerate(statements):
-        before = dict(scope)
-        with np.errstate(all="ignore"):
-            try:
-                exec(statement.code, scope)
-            except Exception:  # the answer's own arrays do not fit together
-                return wrong
-        sure = statement.read <= trusted
-        for name in statement.assigned:
-            mine = answer.get(name)
-            if not isinstance(mine, np.ndarray):
-                if sure:
-                    trusted.add(name)
-                else:
-                    trusted.discard(name)
-                # A line whose result was not returned is taken to be right: what follows from it is not sure.
-                if statement.label is not None:
-                    trusted.discard(name)
-                continue
-            if np.shape(mine) != np.shape(right.get(name, scope[name])):
-                return wrong
-            if sure and not distance(mine, scope[name]) <= observation.bound:
-                wrong.append((place, name, before))
-            scope[name] = mine.astype(np.result_type(mine, np.float64))
-            trusted.add(name)
-    return wrong
-
-
 def explain_lines(
     exercise: Exercise, lines: list[Wrong], function: Callable[..., Any], seen: Seen, probes: Sequence[Probe]
 ) -> list[Finding]:
@@ -221,72 +150,6 @@ def _read_back(exercise, line: Wrong, function, probes, where: str) -> Finding:
     term = "not in the catalogue; but its numbers are those of a formula, which is not that of the equation."
     formula = f"{line.name} = {text}"
     return Finding("", "read back", line.name, _number(label), where, term, formula, right, source_of(label))
-
-
-def read_formula(exercise: Exercise, line: Wrong, function, probes: Sequence[Probe]) -> str | None:
-    """The formula of an elementwise line that is linear in the upstream gradients; None if it cannot be found."""
-    texts = []
-    for number, on in enumerate(probes):
-        rung = next(iter(on.cases))
-        arguments, scope = on.cases[rung], line.scopes[number]
-        shape = line.values[number].shape
-        factors = factors_of(scope, exercise.upstream, shape)
-        gathered = []
-        for name in exercise.upstream:
-            alone = {
-                key: np.zeros_like(value) if key in exercise.upstream and key != name else value
-                for key, value in arguments.items()
-            }
-            answer = observe(function, alone).answer
-            if answer is None or line.name not in answer or np.shape(answer[line.name]) != shape:
-                return None
-            earlier = [key for key in scope if key in answer and isinstance(answer[key], np.ndarray)]
-            bases = {key: answer[key] for key in reversed(earlier) if np.shape(answer[key]) == shape}
-            bases |= {key: alone[key] for key in exercise.upstream if np.shape(alone[key]) == shape}
-            gathered.append((answer[line.name], bases))
-        if not gathered or not factors:
-            return None
-        holds = functools.partial(_holds, scope, line.values[number])
-        texts.append(readback.formula(gathered, factors, sorted(line.statement.read), holds))
-    return texts[0] if texts[0] is not None and texts.count(texts[0]) == len(texts) else None
-
-
-def _holds(scope: Mapping[str, Any], values: np.ndarray, text: str) -> bool:
-    """Whether a formula gives these values."""
-    with np.errstate(all="ignore"):
-        return distance(eval(text, {"np": np, "sigmoid": sigmoid, **scope}), values) <= SINGLE
-
-
-_STATES = ("h", "c", "h_prev", "c_prev", "u")  # no gates: nobody takes 1 - h for anything
-
-
-def factors_of(scope: Mapping[str, Any], upstream: Sequence[str], shape: tuple[int, ...]) -> dict[str, np.ndarray]:
-    """What a gradient may be multiplied by: every array of the forward pass, and the usual functions of it."""
-    found: dict[str, np.ndarray] = {}
-    for name, value in scope.items():
-        if not isinstance(value, np.ndarray) or name in upstream or _is_gradient(name, scope):
-            continue
-        if value.shape == shape[1:] and not name.startswith("b"):  # one for each unit; a bias multiplies nothing
-            found[name] = np.broadcast_to(value, shape)
-            if (value > 0).all() and (value < 1).all():
-                found[f"1 - {name}"] = 1 - found[name]
-        if value.shape != shape:
-            continue
-        found |= {name: value, f"1 - {name}**2": 1 - value**2}
-        if name not in _STATES:
-            found[f"1 - {name}"] = 1 - value
-        if name == "c":
-            found |= {"np.tanh(c)": np.tanh(value), "1 - np.tanh(c)**2": 1 - np.tanh(value) ** 2}
-        bias = scope.get(f"b_{name[1:]}")
-        if name.startswith("zh_") and isinstance(bias, np.ndarray):
-            found[f"{name} + b_{name[1:]}"] = value + bias
-    if "n" in found and "h_prev" in found:
-        found["n - h_prev"] = found["n"] - found["h_prev"]
-    return found
-
-
-def _is_gradient(name: str, scope: Mapping[str, Any]) -> bool:
-    return name.startswith("d") and (name[1:] in scope or "_" in name or name[1:] in ("h", "c"))
 
 
 # ---------------------------------------------------------------- in words

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from minirnn.learn.exercises.exercise import Exercise
-from minirnn.learn.grading.diagnosis import diagnose, factors_of
+from minirnn.learn.grading.diagnosis import diagnose
+from minirnn.learn.grading.lines import factors_of
 from minirnn.learn.grading.observing import EXACT, Observation, alike
 from minirnn.learn.grading.probes import Probe, combined, pairs, probe, singles
 from minirnn.learn.grading.result import Finding
@@ -38,6 +39,8 @@ def outcome(
     findings = diagnose(exercise, exercise.program.compiled(wrong))
     said = {finding.id for finding in findings if finding.id}
     meant = {mistake.id for mistake in mistakes}
+    if not findings and _same(exercise, probe(exercise, 0, UNSEEN), wrong, {}):
+        return "fewer, same numbers", findings  # none at all: the mistakes cancel each other
     if said and all(finding.id for finding in findings):
         if said == meant:
             return "itself", findings

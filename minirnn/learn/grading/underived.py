@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from minirnn.learn.exercises.exercise import Exercise
-from minirnn.learn.grading.diagnosis import Wrong, read_formula
+from minirnn.learn.grading.lines import Wrong, read_formula
 from minirnn.learn.grading.observing import SINGLE, distance
 from minirnn.learn.grading.probes import Probe, probe
 from minirnn.learn.grading.result import Finding
