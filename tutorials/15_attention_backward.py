@@ -4,7 +4,7 @@
 # Minutes: 20. Before: the chain rule for products of matrices; what attention computes; backpropagation through time.
 #
 # Attention is three lines forwards. Backwards it hides two traps: the derivative of a softmax is a full matrix, and an
-# encoder state receives gradients from several places, which have to be added. After this lesson you can
+# encoder state receives gradients from several places, which have to be added. Afterwards you can
 #
 # - write the Jacobian of a softmax, and apply it without ever forming it;
 # - say why scores are divided by a root;
@@ -57,9 +57,9 @@ print("A9 equals the product with the Jacobian; a constant added to da changes n
 # %% [markdown]
 # ## Why the root
 #
-# The dot product of two random vectors of K numbers has a standard deviation of √K. With large scores one weight is
-# nearly one and all others nearly zero: then a_s (δ_su - a_u) is nearly zero everywhere, and nothing is learned about
-# where to look. A1 divides by √K. **Predict before you run:** for K = 256 and 10 keys, how large is the largest weight
+# The dot product of two vectors of K standard normal numbers has a standard deviation of √K. With large scores one
+# weight is nearly one and all others nearly zero: then a_s (δ_su - a_u) is nearly zero everywhere, and next to nothing is
+# learned about where to look. A1 divides by √K. **Predict before you run:** for K = 256 and 10 keys, how large is the largest weight
 # with and without the root?
 
 # %%
@@ -207,6 +207,8 @@ for name, weights in {"fresh": fresh, "trained": trained}.items():
     # As a value a state gets the gradient of the context, times its weight (A8): nothing else.
     by_weight = maps[name]["values"] / alignment
     np.testing.assert_allclose(by_weight, by_weight[:, :1].repeat(LENGTH, axis=1), rtol=1e-6)
+    # As keys the states share a sum of zero: no weight can move alone (A9), and with it no key.
+    np.testing.assert_allclose(found["keys"].sum(axis=1), 0, atol=1e-9)
     keys_share[name] = share["keys"] / total
 
 # %% [markdown]
@@ -216,21 +218,25 @@ for name, weights in {"fresh": fresh, "trained": trained}.items():
 # their share.
 
 # %%
+assert maps["fresh"]["alignment"].max() < 0.2  # eight letters: 1/8 each would be alike
 assert keys_share["fresh"] < 0.1
 assert keys_share["trained"] > 2 * keys_share["fresh"]
 
 # %% [markdown]
 # And inside the trained network? Where one weight is nearly one, the Jacobian is nearly zero: there the keys get next
-# to nothing. They get most where the network still hesitates between neighbours.
+# to nothing. The more the network still hesitates between neighbours, the more they get.
 
 
 # %%
 doubt = 1 - maps["trained"]["alignment"].max(axis=1)  # (T,)
 as_key = maps["trained"]["keys"].sum(axis=1)
-surest, least = doubt.argmin(), doubt.argmax()
-for which, t in (("surest", surest), ("least sure", least)):
+for which, t in (("surest", doubt.argmin()), ("least sure", doubt.argmax())):
     print(f"{which:10} step {t}: largest weight {1 - doubt[t]:.3f}; gradient that reaches the keys {as_key[t]:.2f}")
-assert as_key[surest] < np.median(as_key)
+together = np.corrcoef(np.log(doubt), np.log(as_key))[0, 1]
+print(f"correlation of doubt (1 - the largest weight) and gradient over all steps, in logarithms: {together:.2f}")
+assert as_key[doubt.argmin()] < np.median(as_key)
+assert together > 0.5
+assert maps["trained"]["values"].min() < 1e-3 < maps["trained"]["recurrence"].min()  # which leaves no state out
 
 # %%
 PATHS = {
@@ -261,7 +267,8 @@ def draw_maps(data):
     for axes in panels[1]:
         axes.set_xlabel("encoder state after letter")
     figure.colorbar(first, ax=panels[0, 0], shrink=0.8)
-    figure.colorbar(second, ax=panels[:, 1], label="norm of the gradient into $h_s$", shrink=0.8)
+    label = "norm of the gradient of the right logit in $h_s$\n(below 1/10,000 of the largest: as that)"
+    figure.colorbar(second, ax=panels[:, 1], label=label, shrink=0.8)
     return figure
 
 
@@ -278,14 +285,14 @@ keep(draw_maps(data), "15_attention_backward", data.set_index(["t", "s"]), digit
 
 # %% [markdown]
 # Each row is one written letter, "feedback" backwards from the top. As a value, a state gets the alignment itself,
-# scaled: the second map is the first one on another scale. As a key it is the neighbours of the right place that hear
-# "less of you". The recurrence is no respecter of places: it brings something to every state, because each made all
-# later ones.
+# scaled: the second map is the first one on another scale. As keys the right place and its neighbours share a sum of
+# zero: "more of this one" is "less of those". The recurrence is no respecter of places: it brings something to every
+# state, because each made all later ones.
 #
 # ## Exercises
 #
-# 1. `minirnn learn start attention_backward`: dq, dk and dv of a dot-product attention, with padded keys.
-# 2. `minirnn learn start broken_attention`: which term is wrong?
-# 3. Stop the gradient of the keys (`jax.lax.stop_gradient` around the keys in a copy of `_head` in
+# 1. `minirnn learn start broken_attention`: which line is wrong? Then write it all yourself, with padded keys:
+#    `minirnn learn start attention_backward`.
+# 2. Stop the gradient of the keys (`jax.lax.stop_gradient` around the keys in a copy of `_head` in
 #    `minirnn/fast/seq2seq.py`). Does the network still learn to look? Now stop the values instead.
-# 4. Draw the four maps for the fresh network. Why is the key map so dark?
+# 3. Draw the four maps for the fresh network. Why is the key map so dark?
