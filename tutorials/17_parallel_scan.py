@@ -3,7 +3,7 @@
 #
 # Minutes: 20. Before: a GRU, `jax.lax.scan`, what big-O means.
 #
-# A recurrent network walks: step t waits for step t-1. Some recurrences need not. After this lesson you can
+# A recurrent network walks: step t waits for step t-1. Some recurrences need not. Afterwards you can
 #
 # - say which recurrences can be computed in log T rounds, and why a GRU cannot;
 # - use `jax.lax.associative_scan`, and find the gradient of what it computes;
@@ -86,13 +86,14 @@ for t in range(T):
 first_bad = int(np.argmin(np.isfinite(shortcut)))
 print(f"the shortcut is no number from step {first_bad} on")
 assert not np.isfinite(shortcut).all()
-assert 100 < first_bad < 160  # 2^-126 is the smallest normal number of float32, 2^-149 the smallest of all
+assert 100 < first_bad < 130  # float32 ends at 2^128
+assert np.cumprod(a)[first_bad] > 0 == np.cumprod(a)[160]  # and below 2^-149
 _, joined = prefixes(a, u)
 np.testing.assert_allclose(joined, walked, atol=1e-6)
 
 # %% [markdown]
-# A_t has become zero, and the formula divides by it. `associative_scan` only multiplies: where A_t vanishes, so does
-# what has been forgotten. That is the reason to join, and not to divide.
+# Not where A_t has become zero (that takes 150 steps), but before: u_t / A_t no longer fits a float32. `associative_scan`
+# only multiplies: where A_t vanishes, so does what has been forgotten. That is the reason to join, and not to divide.
 #
 # ## Rounds and joins
 #
@@ -145,8 +146,8 @@ for T in LENGTHS:
 # %% [markdown]
 # ## A cell made for it
 #
-# The minGRU (Feng et al. 2024) is a GRU whose gates read x and not h. All gates of all steps are then one product, and
-# what remains is the linear recurrence.
+# The minGRU (Feng et al. 2024) is a GRU whose gate and candidate read x and not h; it has no reset gate and no tanh. All
+# gates of all steps are then one product, and what remains is the linear recurrence.
 
 # %%
 for equation in equations.select("M1-M5, H1-H5"):
@@ -186,10 +187,10 @@ print("minGRU: parallel in JAX and step by step in NumPy give the same outputs a
 # %% [markdown]
 # ## What it gives up
 #
-# The gates do not see the state, and a = 1 - z lies between 0 and 1: the layer is a weighted mean of what it has read,
-# and can fade a memory but not turn it over. Take the parity of a row of bits: each 1 has to flip the state. With a = 1
-# - 2x that *is* a linear recurrence, and 1,000 bits take fewer than 20 rounds. But no sigmoid gives a = -1. The limit
-#   lies in the range of the gate, not in the joining.
+# The gates do not see the state, and a = 1 - z lies between 0 and 1: the layer is a weighted mean of its candidates n and
+# its first state, and can fade a memory but not turn it over. Take the parity of a row of bits: each 1 has to flip the
+# state. With `a = 1 - 2x` that *is* a linear recurrence, and 1,000 bits take fewer than 20 rounds. But no sigmoid gives
+# a = -1. The limit lies in the range of the gate, not in the joining.
 
 # %%
 bits = rng.integers(0, 2, 1000)
@@ -224,8 +225,8 @@ assert gains[1024][16384] > 50
 
 # %% [markdown]
 # Below two it loses: it does about twice the work. A GPU works on some ten thousand numbers at once; a batch of 16 with
-# 64 units leaves it ten processors for each. A processor with two cores and vectors of 16 numbers has 32, and nothing
-# left over. Here is the clock of the machine that this runs on. It is one machine, so nothing is asserted:
+# 64 units leaves it ten processors for each. A processor with two cores and vectors of 16 numbers has 32 in all, for
+# 1,024 units. Here is the clock of the machine that this runs on. It is one machine, so nothing is asserted:
 
 # %%
 shape = (1024, 16, 64)
@@ -307,4 +308,3 @@ keep(draw_counts(data), "17_parallel_scan", data.set_index("what"))
 # 2. A running maximum, a running product of 2 × 2 matrices, a moving mean, the median so far: which of them can be
 #    joined?
 # 3. Join blocks of 32 steps by a walk, and the blocks by the tree. How many rounds and joins is that? When does it pay?
-# 4. Train `stack("mingru", 32, num_layers=2)` and `stack("gru", 32)` on the parity of 8 bits. What do you expect?
