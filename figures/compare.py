@@ -27,7 +27,7 @@ def difference(name: str, fresh: pd.DataFrame, shown: pd.DataFrame, quick: bool)
         return "" if len(fresh.columns) == len(shown.columns) else f"has {len(fresh.columns)} columns"
     if list(fresh.columns) != list(shown.columns):
         return f"has the columns {', '.join(fresh)}; shown are {', '.join(shown)}"
-    if name in TIMES:
+    if name in COLUMNS:
         return ""
     if len(fresh) != len(shown):
         return f"has {len(fresh)} rows; shown are {len(shown)}"
