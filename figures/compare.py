@@ -17,6 +17,12 @@ SHORTER = {"09_memory_tasks", "10_forecasting_honestly", "12_looking_inside", "1
 USUAL = (0.02, 1e-9)
 TOLERANCES = {
     "forecast": (0.0, 0.03),  # the last digit
+    # Trained in single precision: other processors round otherwise, and hundreds of updates carry it on.
+    "05_lstm_forward": (0.1, 0.1),
+    "11_character_text": (0.05, 0.05),
+    "13_tagging": (0.3, 1e-3),
+    "15_attention_backward": (0.3, 0.05),
+    "19_reading_sources_critically": (0.1, 1e-3),
 }
 LOGARITHMIC = {"02_gradient_checking": 1.5, "04_vanishing_and_exploding": 0.1}  # digits: what is drawn on a log scale
 
