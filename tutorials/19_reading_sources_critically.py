@@ -5,7 +5,7 @@
 #
 # Much of what one finds about LSTMs on the web is nearly right. Here are five lecture notes and articles that circulate
 # on the web, called A to E. Each holds misprints, or code that cannot run. None of them is rare, and none is malicious:
-# formulas are copied, names are mixed up, numbers come from different runs. After this lesson you can
+# formulas are copied, names are mixed up, numbers come from different runs. Afterwards you can
 #
 # - refute a formula in a minute: by shapes, by limits, by invariants, or by running it;
 # - check a table of results without having the data;
@@ -50,10 +50,11 @@ second = [*memory, 2.0]  # [h, x] of the second step
 np.testing.assert_raises(ValueError, np.matmul, W, second)
 print(f"B, second step: W {W.shape} times a vector of {len(second)} cannot be formed; W has to be (3, 4)")
 
-# The same example then loses a tanh on the way: y = o tanh(h) becomes o i c.
-right, printed = o * np.tanh(memory), o * i * c
-print("B, output:", right.round(3), "printed formula:", printed.round(3))
-assert abs(printed / right - 1).max() > 0.05
+# The same example then loses a tanh on the way: y = o tanh(h) becomes o i c. In B's list of formulas there is one too
+# many: o becomes o tanh(h), and then y = o tanh(h).
+right, lost, twice = o * np.tanh(memory), o * i * c, o * np.tanh(memory) ** 2
+print("B, output:", right.round(3), "in the example:", lost.round(3), "in the list:", twice.round(3))
+assert min(abs(wrong / right - 1).max() for wrong in (lost, twice)) > 0.05
 
 # %% [markdown]
 # **A** feeds windows of five numbers to a network built for ten, two windows with five labels; a library that checks
@@ -66,13 +67,16 @@ weights = network.init(0, SMALL_LSTM, input_size=10)
 five = np.ones((4, 2, 5), np.float32)
 np.testing.assert_raises_regex(ValueError, r"\(4, 2, 5\).*D = 10", network.forward, SMALL_LSTM, weights, five)
 
+NAMES = "ii ih if if ic ih io ih", "iz ih ir ih ih ir"  # C's W, gate by gate: of x, then of h
+assert [len(set(names.split())) for names in NAMES] == [5, 3]
 D = H = 6  # the only case in which C's formulas can be computed at all
 lstm = readable.lstm.init(1, D, H, np.float64)
-shared = lstm._replace(Wh=np.tile(lstm.Wh[:, :H], 4))  # one matrix for the state, in all four blocks
+W_ih, W_if = lstm.Wh[:, :H], lstm.Wx[:, H : 2 * H]
+shared = lstm._replace(Wh=np.concatenate([W_ih, W_if, W_ih, W_ih], axis=1))  # i f g o
 xs = rng.standard_normal((30, 4, D))
 ys, shared_ys = (readable.lstm.forward(weights, xs)[0] for weights in (lstm, shared))
 difference = np.linalg.norm(shared_ys - ys) / np.linalg.norm(ys)
-print(f"C: with one recurrent matrix for all gates, outputs differ by {difference:.0%}")
+print(f"C: an LSTM with five matrices instead of eight has outputs that differ by {difference:.0%}")
 assert difference > 0.1
 
 # %% [markdown]
@@ -113,29 +117,40 @@ assert not np.isfinite(wild[-1]).all()
 assert abs(tame).max() < 1
 
 # %% [markdown]
-# **D** swaps the names of the input and the forget gate, computes four gates and never a memory, and lets the output be
-# o = o g. Take it at its word: h = o g. Then neither i nor f acts on anything. Differentiate, and see:
+# **D** calls i the forget gate and f the input gate. Which is which? Close one of them, and ask whether the old memory
+# still counts:
+
+# %%
+moved = {}
+for k, gate in enumerate("if"):
+    closed = lstm._replace(b=lstm.b - 40 * (np.arange(4 * H) // H == k))
+    new = [readable.lstm.gates(closed, xs[:1], LSTMState(0 * ys[0], c + 0 * ys[0])).c for c in (1, -1)]
+    moved[gate] = abs(new[0] - new[1]).max()
+    print(f"D: {gate} closed, old memory 1 or -1: the new memory differs by {moved[gate]:.2g}")
+assert moved["f"] < 1e-12 < 0.1 < moved["i"]  # f it is that forgets
+
+# %% [markdown]
+# Then D computes four gates and never a memory, calls g the hidden state, and lets the output be o = o g. Taken at its
+# word, neither i nor f acts on anything. Differentiate, and see:
 
 
 # %%
 def without_memory(zx, zh, state, extra, note):
     _, _, z_g, z_o = jnp.split(zx + zh, 4, axis=-1)
-    h = jax.nn.sigmoid(z_o) * jnp.tanh(z_g)
-    return h, LSTMState(h, state.c)
+    g = jnp.tanh(z_g)
+    return jax.nn.sigmoid(z_o) * g, LSTMState(g, state.c)
 
 
 def last(cell, weights, xs):
     return (fast.engine.forward(cell, weights, xs)[0][-1] ** 2).sum()
 
 
-AS_PRINTED = fast.lstm.CELL._replace(update=without_memory)
-gradient = {}
-for name, cell in {"D as printed": AS_PRINTED, "LSTM": fast.lstm.CELL}.items():
+as_printed = fast.lstm.CELL._replace(update=without_memory)
+for name, cell in {"D as printed": as_printed, "LSTM": fast.lstm.CELL}.items():
     dparams = jax.grad(last, argnums=1)(cell, lstm, xs)
-    gradient[name] = [np.linalg.norm(block) for block in np.split(np.asarray(dparams.Wx), 4, axis=1)]
-    print(f"{name:12} norms of dWx of i, f, g, o: " + ", ".join(f"{n:.3f}" for n in gradient[name]))
-assert gradient["D as printed"][0] == gradient["D as printed"][1] == 0
-assert min(gradient["LSTM"]) > 0
+    norms = [np.linalg.norm(block) for block in np.split(np.asarray(dparams.Wx), 4, axis=1)]
+    print(f"{name:12} norms of dWx of i, f, g, o: " + ", ".join(f"{n:.3f}" for n in norms))
+    assert [n > 0 for n in norms] == ([True] * 4 if name == "LSTM" else [False, False, True, True])
 
 # %% [markdown]
 # **B** calls r the update gate and z the reset gate, and blends h = r h' + (1-r) c, c = z c' + (1-z) n. That is a cell
@@ -168,14 +183,15 @@ assert depends["gru_two_state"] > 0.1
 # %%
 pair = rng.standard_normal((2, 1000))  # any truth, any forecast
 assert np.isclose(metrics.rmse(*pair), metrics.mse(*pair) ** 0.5)
-assert not np.isclose(metrics.mae(*pair), metrics.mse(*pair))
+print(f"of random numbers: mean absolute error {metrics.mae(*pair):.2f}, mean squared error {metrics.mse(*pair):.2f}")
+assert not np.isclose(metrics.mae(*pair), metrics.mse(*pair), rtol=0.1)
 print(f"D: root of the MSE {0.029**0.5:.3f}, RMSE printed 0.053; that would need an MSE of {0.053**2:.4f}")
-assert abs(0.029**0.5 - 0.053) > 0.1
+assert 0.0285**0.5 > 0.0535  # whatever the rounding
 
 # %% [markdown]
 # **B** prints precision, recall and F1 of eight classes. F1 is the harmonic mean of the other two, and lies between
-# them. All are rounded to three digits, so each row leaves an interval of possible F1. (The model beside the table has
-# a single sigmoid as its output: it could not have told eight classes apart.)
+# them. All have three digits (a fourth one is always 0), so each row leaves an interval of possible F1. (The model beside
+# the table has a single sigmoid as its output: it could not have told eight classes apart.)
 
 # %%
 table = pd.DataFrame(
@@ -195,33 +211,34 @@ assert list(table.index[~table["possible"]]) == [1, 2, 3, 6, 7]
 assert table["printed"][7] > max(table["precision"][7], table["recall"][7])  # a mean above both of its parts
 
 # %% [markdown]
+# Five of eight rows are impossible: one by a hair, three by far.
+#
 # ## By running it
 #
 # **A** trains in a loop that computes a loss, adds it up and prints it, but never calls a backward pass or the
-# optimiser. Its test rows are drawn from the training rows. Both can be seen without a deep learning library:
+# optimiser. Its test rows are drawn from the training rows. Both can be seen without A's libraries:
 
 # %%
 rows = rng.standard_normal((1, 2, 10)).astype(np.float32), np.array([[0.0], [1.0]], np.float32)
 
 
-def epochs(rate):
-    """The losses of twenty epochs. A rate of zero is a loop without a backward pass and an optimiser."""
+@jax.jit
+@jax.value_and_grad
+def loss_and_gradient(weights):
+    return losses.mse(network.forward(SMALL_LSTM, weights, rows[0])[0], rows[1])
+
+
+for name, updates in {"as printed": False, "with updates": True}.items():
     weights, seen = network.init(0, SMALL_LSTM, input_size=10), []
     for _ in range(20):
-        seen.append(float(loss_of(weights)))
-        weights = jax.tree.map(lambda w, dw: w - rate * dw, weights, gradient_of(weights))
-    return seen
+        loss, dweights = loss_and_gradient(weights)
+        seen.append(float(loss))
+        if updates:  # A has neither this line nor the gradient
+            weights = jax.tree.map(lambda w, dw: w - 0.1 * dw, weights, dweights)
+    print(f"A {name}: loss of the first epoch {seen[0]:.4f}, of the last {seen[-1]:.4f}")
+    assert seen[-1] < 0.5 * seen[0] if updates else seen[-1] == seen[0]
 
-
-loss_of = jax.jit(lambda weights: losses.mse(network.forward(SMALL_LSTM, weights, rows[0])[0], rows[1]))
-gradient_of = jax.jit(jax.grad(loss_of))
-for name, rate in {"as printed": 0.0, "with updates": 0.1}.items():
-    print(f"A {name}: loss of the first epoch {epochs(rate)[0]:.4f}, of the last {epochs(rate)[-1]:.4f}")
-assert len(set(epochs(0.0))) == 1
-assert epochs(0.1)[-1] < 0.5 * epochs(0.1)[0]
-
-frame = pd.DataFrame({"value": rng.standard_normal(50)})
-train = frame.sample(frac=0.8, random_state=0)
+train = pd.DataFrame({"value": rng.standard_normal(50)}).sample(frac=0.8, random_state=0)
 test = train.dropna()  # what A does; nothing is missing, so nothing is dropped
 print(f"A: {test.index.isin(train.index).mean():.0%} of the test rows are training rows, out of their order in time")
 assert test.equals(train)
@@ -286,6 +303,7 @@ def waiting(jaxpr):
     """Steps one after another: the lengths of all scans of a traced program."""
     total = 0
     for equation in jaxpr.eqns:
+        assert equation.primitive.name != "while"  # whose steps nobody could count
         inside = [getattr(value, "jaxpr", value) for value in equation.params.values()]
         within = sum(waiting(each) for each in inside if hasattr(each, "eqns"))
         total += max(equation.params["length"], within) if equation.primitive.name == "scan" else within
@@ -299,17 +317,18 @@ def steps_of(cell, T, B):
         return waiting(program(module.init(0, 4, 8), np.zeros((T, B, 4), np.float32)).jaxpr)
 
 
-print(f"steps that wait, T = 128: LSTM {steps_of('lstm', 128, 1)}, minGRU {steps_of('mingru', 128, 1)}")
+print(f"steps of loops that wait, T = 128: LSTM {steps_of('lstm', 128, 1)}, minGRU {steps_of('mingru', 128, 1)}")
 assert steps_of("lstm", 32, 1) == steps_of("lstm", 32, 64) == 2 * 32
 assert steps_of("mingru", 128, 1) == 0
 
 # %% [markdown]
 # Over sequences yes: a batch of 64 waits no longer than a single one. Over time no: there are T steps forwards and T
-# steps backwards, in that order. A cell whose gates do not read the state is another matter.
+# steps backwards, in that order. A cell whose gates do not read the state is another matter: no loop, but about 2 log₂ T
+# rounds (tutorial 17).
 #
-# **A**, **B** and **C**: the GRU is faster, and the LSTM overfits more. Three blocks instead of four are three quarters
-# of the multiplications; what a clock makes of that depends on machine and library (it is printed, not asserted). For
-# the second part we let both overfit: 48 noisy waves to learn from, 24 units, 300 updates with all data at once. The
+# **A**, **B** and **C**: the GRU is faster; and **C**: the LSTM overfits more. Three blocks instead of four are three
+# quarters of the multiplications; what a clock makes of that depends on machine and library (it is printed, not
+# asserted). For the second claim we let both overfit: 48 noisy waves to learn from, 24 units, 300 updates with all data at once. The
 # gap is the error on 400 new waves minus that on those learned. **And all of it sixteen times, with new data.**
 
 # %%
@@ -355,12 +374,12 @@ error = more.std(ddof=1) / SETS**0.5
 print(f"LSTM less GRU: {more.mean():.3f} ± {error:.3f}; the LSTM overfits more in {(more > 0).sum()} of {SETS} sets")
 assert min(np.median(gap["gru"]), np.median(gap["lstm"])) > 0.15  # both do overfit
 assert 0 < np.mean(more > 0) < 1
-assert abs(more.mean()) < 0.3 * np.median(gap["gru"])
+assert abs(more.mean()) < min(3 * error, 0.3 * np.median(gap["gru"]))
 
 # %% [markdown]
 # Whoever takes one set of data can prove that the LSTM overfits more; whoever takes the next one can prove the
-# opposite. Over all of them there is nothing to be seen, although the LSTM has a third more weights. It is one task and
-# one size; but a claim about all tasks it does refute.
+# opposite. Over all of them nothing is to be seen beyond the noise, although the LSTM has a third more weights. It is one
+# task and one size, and proves nothing about others; but a claim about all tasks would have to hold for this one.
 
 
 # %%
@@ -377,12 +396,14 @@ def draw_both(table, lags):
     above.set_xticks(table.index + 1, [f"{value:.3f}" for value in table["printed"]])
     above.set_xlabel("F1 as printed, row by row")
     above.set_ylabel("distance from the\nrecomputed F1")
+    above.set_title("Eight printed values of F1, held against precision and recall", fontsize=10, loc="left")
     above.legend(frameon=False, fontsize=9, loc="center right")
     for name, (cell, scale) in RUNS.items():
-        label = f"{cell.upper()}, {'weights as initialised' if scale == 1 else f'times {scale}'}"
+        label = f"{cell.upper()}, {'as initialised' if scale == 1 else f'times {scale}'}"
         below.semilogy(lags.index, lags[name], "--" if scale == 1 else "-", color=CELL_COLOURS[cell], label=label)
-    below.set_xlabel("steps between the input and the output that the gradient comes from")
+    below.set_xlabel("steps from the input x to the output that the gradient comes from")
     below.set_ylabel("norm of dx")
+    below.set_title("Gates do not cure exploding gradients (times 6: the weights Wh)", fontsize=10, loc="left")
     below.legend(frameon=False, fontsize=8, ncols=2)
     tidy(above, below)
     return figure
@@ -394,6 +415,6 @@ keep(draw_both(table, lags), "19_reading_sources_critically", both)
 # %% [markdown]
 # ## Exercises
 #
-# 1. `minirnn learn start broken_lstm`, then `minirnn learn start broken_gru`: a backward pass with one wrong term;
-#    which?
-# 2. Find a claim of your own, and write down *before* measuring which number would refute it.
+# 1. `minirnn learn start broken_gru`: a backward pass with one wrong term; which?
+# 2. `minirnn learn start broken_course`: the mistakes that a course handed out. Which terms are wrong?
+# 3. Find a claim of your own, and write down *before* measuring which number would refute it.
