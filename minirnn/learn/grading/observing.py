@@ -202,6 +202,8 @@ def _alike_in_order(before: Any, after: Any) -> bool:
 
 def _equal(a: Any, b: Any) -> bool:
     if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        if a.shape == b.shape and a.dtype == b.dtype and a.tobytes() == b.tobytes():
+            return True  # the usual case, a tenth of the time
         return a.shape == b.shape and np.array_equal(a, b, equal_nan=True)
     return a is b
 
