@@ -1,17 +1,15 @@
 """The reading page as people meet it: whole and closed, in a browser, from the command line, current on GitHub."""
 
-import html
 import itertools
 import json
 import re
-import shutil
-import subprocess
 import webbrowser
 from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from browser import BROWSER, frames
 from commands import run
 
 import minirnn
@@ -195,7 +193,6 @@ def test_the_file_on_github_is_made_of_whole_tables(readings):
 
 # ---------------------------------------------------------------- a browser, where there is one
 
-BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 MEASURE = """<script>addEventListener("load", () => {
 document.querySelector("#L3 .number")?.click();
 setTimeout(() => {
@@ -224,26 +221,7 @@ setTimeout(() => {
 
 def measured(folder: Path, whole: str, widths: tuple[int, ...]) -> dict[int, dict]:
     """What a browser finds on a page, by the width of its window."""
-    (folder / "page.html").write_text(whole.replace("</body>", f"{MEASURE}</body>"), encoding="utf-8")
-    frames = "".join(f'<iframe style="width:{w}px;height:900px;border:0" src="page.html"></iframe>' for w in widths)
-    listen = "addEventListener('message', e => { log.textContent += JSON.stringify(e.data) + '\\n' })"
-    head = "<!DOCTYPE html><meta charset=utf-8><link rel=icon href='data:,'><pre id=log></pre>"
-    (folder / "all.html").write_text(f"{head}<script>{listen}</script>{frames}", encoding="utf-8")
-    options = (
-        "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-        "--disable-component-update --disable-sync --enable-logging=stderr --v=0 --virtual-time-budget=8000 "
-        "--window-size=1500,1000 --dump-dom"
-    )
-    done = subprocess.run(
-        [BROWSER, *options.split(), f"--user-data-dir={folder / 'profile'}", (folder / "all.html").as_uri()],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    log = re.search(r'<pre id="log">(.*?)</pre>', done.stdout, re.S)
-    assert log, done.stderr[-500:]
-    assert "CONSOLE" not in done.stderr
-    found = [json.loads(line) for line in html.unescape(log.group(1)).split("\n")[:-1]]
+    found = [json.loads(line) for line in frames(folder, [whole], widths, MEASURE)]
     return {each["width"]: each for each in found}
 
 

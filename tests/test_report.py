@@ -1,11 +1,8 @@
 """The report: whole and closed HTML, nothing from outside, every name escaped, bounded in size, true to its numbers."""
 
 import dataclasses
-import html
 import itertools
 import re
-import shutil
-import subprocess
 import types
 from html.parser import HTMLParser
 from pathlib import Path
@@ -13,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from browser import BROWSER, frames
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -426,7 +424,6 @@ def test_days_name_their_year_once():
 
 # ---------------------------------------------------------------- a browser, where there is one
 
-BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 MEASURE = """<script>addEventListener("load", () => {
 const width = document.documentElement.clientWidth, out = [];
 for (const e of document.querySelectorAll("body *")) {
@@ -440,27 +437,7 @@ parent.postMessage([innerWidth, document.documentElement.scrollWidth <= innerWid
 
 def measured(folder: Path, pages: list[str], widths: tuple[int, ...]) -> list[str]:
     """What a browser finds on each page at each width: the width, whether the page fits, elements outside of it."""
-    frames = ""
-    for page in pages:
-        page = html.escape(page.replace("</body>", f"{MEASURE}</body>"))
-        frames += "".join(f'<iframe style="width:{w}px;height:900px" srcdoc="{page}"></iframe>' for w in widths)
-    listen = "addEventListener('message', e => { log.textContent += JSON.stringify(e.data) + '\\n' })"
-    (folder / "all.html").write_text(f"<pre id=log></pre><script>{listen}</script>{frames}", encoding="utf-8")
-    options = (
-        "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-        "--disable-component-update --disable-sync --enable-logging=stderr --v=0 --virtual-time-budget=5000 "
-        "--dump-dom"
-    )
-    done = subprocess.run(
-        [BROWSER, *options.split(), f"--user-data-dir={folder / 'profile'}", (folder / "all.html").as_uri()],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    log = re.search(r'<pre id="log">(.*?)</pre>', done.stdout, re.S)
-    assert log, done.stderr[-500:]
-    assert "CONSOLE" not in done.stderr
-    return sorted(html.unescape(log.group(1)).split("\n")[:-1])
+    return sorted(frames(folder, pages, widths, MEASURE))
 
 
 if BROWSER:  # not a skip: a machine without a browser lacks nothing else

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from browser import BROWSER
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_report import BROWSER, ODD, Page, measured, paths, points
+from test_report import ODD, Page, measured, paths, points
 
 from minirnn.inspect import figures_sequences as figures
 from minirnn.inspect.figures import save_figure
