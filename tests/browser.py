@@ -1,4 +1,4 @@
-"""Opens pages in a real browser, headless, where there is one: frames of several widths, each of which reports itself."""
+"""Opens pages in a real browser, headless, where there is one: frames of several widths that report themselves."""
 
 import html
 import re
@@ -7,21 +7,7 @@ import subprocess
 from pathlib import Path
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
-OPTIONS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--enable-logging=stderr",
-    "--v=0",
-    "--virtual-time-budget=8000",
-    "--window-size=1500,1000",
-    "--dump-dom",
-]
+OPTIONS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--enable-logging=stderr", "--v=0", "--virtual-time-budget=8000", "--window-size=1500,1000", "--dump-dom"]
 
 
 def frames(folder: Path, pages: list[str], widths: tuple[int, ...], measure: str) -> list[str]:
@@ -36,10 +22,8 @@ def frames(folder: Path, pages: list[str], widths: tuple[int, ...], measure: str
     inside = ""
     for number, page in enumerate(pages):
         (folder / f"page{number}.html").write_text(page.replace("</body>", f"{measure}</body>"), encoding="utf-8")
-        inside += "".join(
-            f'<iframe style="width:{width}px;height:900px;border:0" src="page{number}.html"></iframe>'
-            for width in widths
-        )
+        style = "height:900px;border:0;width"
+        inside += "".join(f'<iframe style="{style}:{width}px" src="page{number}.html"></iframe>' for width in widths)
     listen = "addEventListener('message', e => { log.textContent += JSON.stringify(e.data) + '\\n' })"
     head = "<!DOCTYPE html><meta charset=utf-8><link rel=icon href='data:,'><pre id=log></pre>"
     (folder / "all.html").write_text(f"{head}<script>{listen}</script>{inside}", encoding="utf-8")
