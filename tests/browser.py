@@ -7,7 +7,21 @@ import subprocess
 from pathlib import Path
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
-OPTIONS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--enable-logging=stderr", "--v=0", "--virtual-time-budget=8000", "--window-size=1500,1000", "--dump-dom"]
+OPTIONS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--enable-logging=stderr",
+    "--v=0",
+    "--virtual-time-budget=8000",
+    "--window-size=1500,1000",
+    "--dump-dom",
+]
 
 
 def frames(folder: Path, pages: list[str], widths: tuple[int, ...], measure: str) -> list[str]:
