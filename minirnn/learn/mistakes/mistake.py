@@ -49,17 +49,17 @@ class Mistake:
         return frozenset(self.wrong)
 
 
-def entries(where: tuple[str, ...], family: str, rows: list[tuple]) -> tuple[Mistake, ...]:
+def entries(where: tuple[str, ...], family: str, rows: list[tuple], equation: str = "") -> tuple[Mistake, ...]:
     """Mistakes from rows ``(id without family, label, wrong line, term, why[, more])``.
 
     ``label`` and the wrong line may be tuples of equal length. ``more`` is a dictionary of further arguments.
+    ``equation`` is that of rows whose labels are words.
     """
     made = []
     for name, label, line, term, why, *more in rows:
         labels, lines = ((label,), (line,)) if isinstance(label, str) else (label, line)
-        made.append(
-            Mistake(
-                f"{family}.{name}", where, dict(zip(labels, lines, strict=True)), term, why, **(more[0] if more else {})
-            )
-        )
+        further = dict(more[0]) if more else {}
+        if all(label.startswith("[") for label in labels):
+            further.setdefault("equation", equation)
+        made.append(Mistake(f"{family}.{name}", where, dict(zip(labels, lines, strict=True)), term, why, **further))
     return tuple(made)

@@ -105,6 +105,7 @@ CLIP = entries(
          "norm = np.linalg.norm([np.linalg.norm(dWx, 2), np.linalg.norm(dWh, 2), np.linalg.norm(db)])",
          "the spectral norm of the matrices is taken", "d is one long vector: all elements count alike"),
     ],
+    "O1",
 )  # fmt: skip
 
 LOSS = entries(
