@@ -209,4 +209,4 @@ def test_no_way_is_named_where_none_explains_the_numbers():
     wrong = solution(exercise).replace("dc_prev = dc * f +", "dc_prev = dc * np.sqrt(f) +")
     (finding,) = grade(exercise, wrong).findings
     assert finding.name == "dc_prev"
-    assert finding.term == "this exercise is for grades: no more than the place is told."
+    assert finding.term == "no more can be told of it than the place."

@@ -17,6 +17,7 @@ from minirnn.learn.grading.diagnosis import diagnose
 from minirnn.learn.grading.ladder import grade
 from minirnn.learn.grading.observing import EXACT, distance
 from minirnn.learn.grading.probes import combined, pairs, probe
+from minirnn.learn.grading.rules import broken_rules
 from minirnn.learn.mistakes import CATALOGUE, by_id, of_exercise
 from minirnn.learn.recurrent import LESSONS
 from minirnn.params import map_state
@@ -455,3 +456,80 @@ def test_a_walk_names_the_equations_of_its_own_cell():
         (finding,) = diagnose(exercise, exercise.program.compiled(wrong))
         assert finding.equation == number
         assert f"readable/{cell}.py" in finding.source
+
+
+def test_a_name_that_is_computed_but_not_asked_for_is_no_crash():
+    """Names of the worked answer that it does not return, and arguments that are written over."""
+    for name, text in (
+        ("lstm_step_backward", '"dh": dh, "i": 2 * i, "x": 2 * x,'),
+        ("softmax_cross_entropy", None),
+    ):
+        exercise = exercises()[name]
+        if text is None:
+            wrong = exercise.solution.replace("count = ", "count = 1 + ").replace(
+                "return {", 'return {"count": count, '
+            )
+        else:
+            wrong = exercise.solution.replace("do = dh * np.tanh(c)", "do = dh * c").replace('"dh": dh,', text)
+        assert wrong != exercise.solution
+        result = grade(exercise, wrong)
+        assert not result.passed
+        assert all(finding.where for finding in result.findings)
+
+
+def test_arrays_that_are_written_twice_are_judged_by_what_comes_out():
+    exercise = exercises()["clip_by_global_norm"]
+    result = grade(exercise, exercise.solution.replace('"dWx": dWx', '"dWx": 1.3 * dWx'))
+    assert result.first_wrong["name"] == "dWx"
+    for finding in result.findings:
+        assert not re.match(r"(First|Also) wrong: (dWh|db|norm)", finding.where), finding.where
+
+
+@pytest.mark.parametrize("extra", ['"ones": np.ones(3)', '"count": 7.0', '"type": np.float32(1.5)'])
+def test_one_array_of_whole_numbers_is_no_single_precision(extra):
+    exercise = exercises()["rnn_step_backward"]
+    text = exercise.solution.replace("dz = dh * (1 - h**2)", "dz = dh * (1 - h**2) * (1 + 3e-6)")
+    result = grade(exercise, text.replace('"dx": dx', f'"dx": dx, {extra}'))
+    assert not result.passed
+
+
+@pytest.mark.parametrize("extra", ['"note": None', '"note": "a text"', '"all": [[1], [1, 2]]', '"cache": cache'])
+def test_what_an_answer_holds_beside_is_its_own_affair(extra):
+    exercise = exercises()["rnn_step_backward"]
+    result = grade(exercise, exercise.solution.replace('"dx": dx', f'"dx": dx, {extra}'))
+    assert result.passed, [(rung.name, rung.message) for rung in result.rungs if not rung.ok]
+
+
+def test_own_intermediates_of_another_layout_are_no_mistake():
+    exercise = exercises()["lstm_step_backward"]
+    for new in ('"dz": np.stack([dz_i, dz_f])', '"di": i', '"dc": [1, None]'):
+        old = new.split(":")[0]
+        text = re.sub(rf"{old}: \w+", new, exercise.solution, count=1)
+        result = grade(exercise, text)
+        assert result.passed, [(rung.name, rung.message) for rung in result.rungs if not rung.ok]
+        assert result.points == result.of
+
+
+def test_the_first_wrong_array_is_the_first_in_any_situation():
+    exercise = exercises()["softmax_cross_entropy"]
+    on = probe(exercise, 0, 0)
+
+    def off(observation, name, right):
+        return distance((observation.answer or {}).get(name, np.nan), right[name]) > EXACT
+
+    for mistake in of_exercise(exercise.name):
+        function = exercise.program.compiled(dict(mistake.wrong))
+        seen = on.see(function)
+        order = list(next(iter(on.right.values())))
+        wrong = [name for name in order if any(off(seen[rung], name, on.right[rung]) for rung in seen)]
+        (finding,) = diagnose(exercise, function)
+        told = re.match(r"First wrong: (\w+)", finding.where)
+        assert told is None or told[1] == wrong[0], (mistake.id, finding.where, wrong)
+
+
+def test_modules_are_left_as_they_are():
+    """Looked at only: to run it here would change NumPy for all other tests."""
+    exercise = exercises()["rnn_step_backward"]
+    text = exercise.solution.replace("EXERCISE =", "np.linalg.norm = lambda *a, **k: 0.0\nEXERCISE =")
+    assert "np.linalg.norm is changed" in broken_rules(text, exercise)
+    assert broken_rules(exercise.solution, exercise) == ""

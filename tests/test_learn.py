@@ -307,3 +307,25 @@ def test_a_riddle_differs_by_seed_and_is_put_back_as_it_was(folder):
     (folder / "broken_lstm.py").write_text("mine")
     run("learn", "reset", "broken_lstm")
     assert (folder / "broken_lstm.py").read_text() == text
+
+
+@pytest.mark.parametrize("text", ["x = " + "1 + " * 50_000 + "1\n", "x = " + "-" * 100_000 + "1\n"])
+def test_a_file_that_cannot_even_be_parsed_is_told(text, folder):
+    (folder / "deep.py").write_text(f'EXERCISE = "rnn_step"\n{text}')
+    ended = run("learn", "check", "deep.py")
+    assert ended.status == 1
+    assert "runs: " in ended.out
+    assert "Traceback" not in ended.err
+
+
+def test_a_file_may_be_named_without_its_ending(folder):
+    run("learn", "start", "rnn_step")
+    assert "still to be filled in" in run("learn", "check", "rnn_step").out
+
+
+def test_the_answer_of_a_riddle_is_that_of_its_seed(folder):
+    run("learn", "start", "broken_lstm", "--seed", "5")
+    shown = run("learn", "solution", "broken_lstm", "--give-up").out
+    assert "SEED = 5" in shown
+    (folder / "broken_lstm.py").write_text(shown)
+    assert run("learn", "check", "broken_lstm.py").status == 0

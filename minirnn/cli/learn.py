@@ -25,6 +25,7 @@ EXAMPLES = """the way of a student:
   minirnn learn why                         which term is wrong; once more: the formula
   minirnn learn hint                        three for each exercise, one at a time
 
+check ends with exit status 0 if the answer is right, 1 if it is not, 2 if there is nothing to be checked.
 Everything happens on this machine: no account, no network; only exercises about JAX load JAX. What you have done is
 kept in this folder (.minirnn-learn.json).
 
@@ -48,7 +49,8 @@ def add_parser(subparsers) -> None:
     def add(name: str, help: str, run, exercise: str = "") -> Any:
         verb = verbs.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
         if exercise:
-            verb.add_argument("exercise", nargs="?" if exercise == "optional" else None, metavar="NAME")
+            nargs = "?" if exercise == "optional" else None
+            verb.add_argument("exercise", nargs=nargs, metavar="NAME", help="of an exercise (minirnn learn list)")
         verb.set_defaults(run=run)
         return verb
 
@@ -59,14 +61,14 @@ def add_parser(subparsers) -> None:
     )
     verb.add_argument("--seed", type=grading.seed, default=0, metavar="N", help="of broken_*: another mistake to find")
     verb = add("check", "check a file (without FILE: the one that was begun or checked last)", _check)
-    verb.add_argument("file", nargs="?", metavar="FILE")
+    verb.add_argument("file", nargs="?", metavar="FILE", help="a file that minirnn learn start has written")
     verb.add_argument("--exercise", metavar="NAME", help="the exercise, if the file does not name it")
     verb.add_argument("--watch", action="store_true", help="check again whenever the file is saved")
     grading.add_options(verb)
     verb.add_argument("--gradescope", metavar="FILE", help="also write the result in Gradescope's form")
     verb.add_argument("--json", action="store_true", help="print the result for machines")
     add("hint", "one more hint (of three)", _hint, "optional")
-    add("why", "one more level of what is wrong: which term, then the formula", _why, "optional")
+    add("why", "after a check: one more level of what is wrong: which term, then the formula", _why, "optional")
     add("reset", "put the file of an exercise back; yours is kept under another name", _reset, "required")
     verb = add("solution", "show the worked answer of an exercise that is done", _solution, "required")
     verb.add_argument("--give-up", action="store_true", help="show it although it is not done (this is noted)")
@@ -277,7 +279,7 @@ def _solution(arguments: argparse.Namespace) -> int:
     if not state["passed"]:
         state["solution_seen"] = True
         workspace.write()
-    print(exercise.solution, end="")
+    print(exercise.solution_of(state["seed"]), end="")
     return 0
 
 

@@ -64,29 +64,41 @@ def _student(path: Path, folder: Path) -> str:
     else:
         endings = [name for name in exercises() if path.stem.endswith(name)]
         name = path.stem.removesuffix(max(endings, key=len)).rstrip("_- .") if endings else path.stem
-    return re.sub(r"[^\w.@+-]", "_", name) or "unknown"
+    return name or "unknown"
 
 
-def newest(answers: Sequence[tuple[Submission, str]]) -> tuple[list[int], list[str]]:
+def file_names(students: Iterable[str]) -> dict[str, str]:
+    """A file name for each student, different ones also where only case or signs differ."""
+    names: dict[str, str] = {}
+    taken: set[str] = set()
+    for student in dict.fromkeys(students):
+        plain = re.sub(r"[^\w.@+-]", "_", student)
+        choices = (plain, *(f"{plain}-{number}" for number in range(2, 10_000)))
+        names[student] = next(name for name in choices if name.casefold() not in taken)
+        taken.add(names[student].casefold())
+    return names
+
+
+def newest(answers: Sequence[tuple[Submission, str]]) -> tuple[list[int], dict[int, str]]:
     """Which answers count, where somebody has handed in several to one exercise: the newest.
 
     Args:
       answers: submissions, and the exercise of each.
 
     Returns:
-      The places of those that count, in order, and a line for each that does not.
+      The places of those that count, in order, and why each of the others does not.
     """
     best: dict[tuple[str, str], int] = {}
-    lines = []
+    older_ones: dict[int, str] = {}
     for place, (submission, exercise) in enumerate(answers):
-        key = (submission.student.casefold(), exercise)
+        key = (submission.student, exercise)
         if key not in best:
             best[key] = place
             continue
         older, newer = sorted((best[key], place), key=lambda k: (answers[k][0].path.stat().st_mtime, k))
         best[key] = newer
-        lines.append(f"{answers[older][0].path}: {answers[newer][0].path} of {submission.student} is newer")
-    return sorted(best.values()), lines
+        older_ones[older] = f"{answers[older][0].path}: {answers[newer][0].path} of {submission.student} is newer"
+    return sorted(best.values()), older_ones
 
 
 def weighted(result: dict[str, Any], points: Mapping[str, float]) -> dict[str, Any]:

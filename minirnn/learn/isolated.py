@@ -20,7 +20,7 @@ from typing import Any
 
 from minirnn.learn.exercises import Exercise, exercises, find
 from minirnn.learn.grading.result import Result, Rung
-from minirnn.learn.grading.rules import broken_rules
+from minirnn.learn.grading.rules import broken_rules, parsed
 
 SECONDS, SECONDS_OF_JAX = 20.0, 120.0  # JAX has to start and to compile
 LARGEST = 1 << 20  # bytes of an answer
@@ -42,6 +42,8 @@ def read_answer(path: Path, name: str | None = None) -> tuple[Exercise, str]:
     Raises:
       AnswerError: there is no such file or exercise.
     """
+    if not path.suffix and not path.exists() and path.with_suffix(".py").is_file():
+        path = path.with_suffix(".py")
     try:
         if path.is_dir():
             raise AnswerError(f"{path}: is a folder; expected the file of an exercise")
@@ -68,9 +70,8 @@ def read_answer(path: Path, name: str | None = None) -> tuple[Exercise, str]:
 
 def named_in(text: str) -> str | None:
     """What ``EXERCISE = "..."`` says in a file."""
-    try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError):
+    tree = parsed(text)
+    if tree is None:
         # A file that does not compile yet still says what it wants to be.
         lines = [line for line in text.splitlines() if line.startswith("EXERCISE")]
         return lines[0].partition("=")[2].strip(" \"'") if lines else None
@@ -126,14 +127,15 @@ def check(
 
 def _pass_on(stream: Any, quiet: bool) -> None:
     """Shows what a file prints on standard error, as far as anybody would read it; the rest is thrown away."""
-    left = 0 if quiet else PRINTED
+    shown = 0
     with stream:
         while data := stream.read1(1 << 16):
-            if left > 0:
-                sys.stderr.write(data[:left].decode("utf-8", "replace"))
-                if len(data) >= left:
-                    sys.stderr.write("\n... more was printed; it is left out\n")
-            left = max(0, left - len(data))
+            if quiet or shown > PRINTED:
+                continue
+            sys.stderr.write(data[: PRINTED - shown].decode("utf-8", "replace"))
+            shown += len(data)
+            if shown > PRINTED:
+                sys.stderr.write("\n... more was printed; it is left out\n")
 
 
 def _lost(exercise: Exercise, text: str, seed: int, message: str, seconds: float) -> dict[str, Any]:

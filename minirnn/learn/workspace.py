@@ -6,6 +6,7 @@ Everything is kept in one small file of the folder itself, ``.minirnn-learn.json
 from __future__ import annotations
 
 import json
+import math
 import os
 import tempfile
 from pathlib import Path
@@ -134,12 +135,26 @@ class Workspace:
 
 def _whole(state: dict[str, Any]) -> bool:
     """Whether what is kept of an exercise has the right types."""
-    return all(
-        isinstance(state[name], (int, float) if type(value) is float else type(value))
-        and not (type(value) in (int, float) and isinstance(state[name], bool))
-        for name, value in _FRESH.items()
-        if name != "last"
-    ) and (state["last"] is None or (isinstance(state["last"], dict) and set(state["last"]) >= _RESULT))
+    return (
+        all(
+            isinstance(state[name], (int, float) if type(value) is float else type(value))
+            and not (type(value) in (int, float) and isinstance(state[name], bool))
+            for name, value in _FRESH.items()
+            if name != "last"
+        )
+        and math.isfinite(state["points"] + state["of"])
+        and (
+            state["last"] is None
+            or (isinstance(state["last"], dict) and _findings(state["last"]) and set(state["last"]) >= _RESULT)
+        )
+    )
+
+
+def _findings(result: dict[str, Any]) -> bool:
+    diagnosis = result.get("diagnosis")
+    return isinstance(diagnosis, list) and all(
+        isinstance(finding, dict) and {"name", "equation", "levels", "source"} <= set(finding) for finding in diagnosis
+    )
 
 
 def write_text(path: Path, text: str) -> None:

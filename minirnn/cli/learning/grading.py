@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Options that a check of one file has too."""
     parser.add_argument(
-        "--seed", type=seed, default=0, metavar="N", help="of the numbers it is tried with (default: 0)"
+        "--seed", type=seed, default=0, metavar="N", help="other random numbers to try it with (default: 0)"
     )
     parser.add_argument(
         "--time-limit", type=seconds, default=None, metavar="S", help="seconds for a file (default: 20; with JAX 120)"
@@ -29,7 +29,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         default=[],
         type=points,
         metavar="RUNG=N",
-        help="what a rung is worth, as in values=6",
+        help="what a rung is worth, as in values=6 (a rung is one thing that is looked at: runs, shapes, values, ...)",
     )
 
 
@@ -127,8 +127,9 @@ def run(arguments: argparse.Namespace) -> int:
             continue
         answers.append((submission, exercise, text))
     counting, older = classroom.newest([(submission, exercise.name) for submission, exercise, _ in answers])
-    for line in older:
+    for place, line in older.items():
         note(f"left out: {line}")
+        lost.append(classroom.unread(answers[place][0], line))
     answers = [answers[place] for place in counting]
     look_at_points(arguments, [exercise for _, exercise, _ in answers])
     if not answers:
@@ -144,14 +145,17 @@ def run(arguments: argparse.Namespace) -> int:
     whole = [{"student": submission.student, "file": str(submission.path), **result} for submission, result in results]
     whole += [{key: row[key] for key in ("student", "file", "message", "passed", "points")} for row in lost]
     by_student = classroom.by_student(results)
+    for row in lost:
+        by_student.setdefault(row["student"], [])  # nobody is without a file
     if out is not None:
         try:
             with staged(out) as folder:
                 (folder / "class.csv").write_text(classroom.csv_text(table), encoding="utf-8")
                 (folder / "class.json").write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
+                names = classroom.file_names([row["student"] for row in table])
                 for student, theirs in by_student.items():
                     text = json.dumps(classroom.gradescope(theirs), indent=2) + "\n"
-                    (folder / f"{student}.gradescope.json").write_text(text, encoding="utf-8")
+                    (folder / f"{names[student]}.gradescope.json").write_text(text, encoding="utf-8")
         except OSError as error:
             raise places.cannot_write(out, error) from None
     if arguments.json:

@@ -10,6 +10,7 @@ from minirnn.learn.exercises import Exercise
 
 WIDTH = 100
 LEVELS = 3  # where, which term, the formula
+_LEVELS = ("", "where", "which term", "the formula")
 
 
 def checked(result: Mapping[str, Any], level: int) -> list[str]:
@@ -84,7 +85,11 @@ def reported(exercises: Iterable[Exercise], states: Mapping[str, Mapping[str, An
         if state is None:
             continue
         points, of = points + state["points"], of + state["of"]
-        more = [f"{state['checks']} checks", f"{state['hints']} hints", f"revealed to level {state['level']}"]
+        more = [
+            f"{state['checks']} checks",
+            f"{state['hints']} hints",
+            *([f"told {_LEVELS[state['level']]}"] if state["level"] else []),
+        ]
         if state["solution_seen"]:
             more.append("solution seen")
         mark = "done" if state["passed"] else "begun"

@@ -19,7 +19,7 @@ import numpy as np
 from minirnn.learn.exercises import lengths, recurrent, structure, training
 from minirnn.learn.exercises.course import COURSE, MISTAKES_OF_THE_COURSE
 from minirnn.learn.exercises.exercise import Exercise
-from minirnn.learn.grading.observing import EXACT, distance, observe
+from minirnn.learn.grading.observing import EXACT, distance, observe, one_line
 from minirnn.learn.grading.result import Rung
 from minirnn.learn.mistakes import Mistake, of_exercise
 from minirnn.learn.programs import Program
@@ -95,9 +95,13 @@ class Broken(Exercise):
     @property
     def solution(self) -> str:
         """That file, answered and mended."""
-        wrong = self.wrong(0)
+        return self.solution_of(0)
+
+    def solution_of(self, seed: int) -> str:
+        """The file of a seed, answered and mended."""
+        wrong = self.wrong(seed)
         answer = repr([*wrong]) if self.fixed else repr(next(iter(wrong)))
-        return self._with(self.program, wrong, answer, "" if self.fixed else "SEED = 0")
+        return self._with(self.program, wrong, answer, "" if self.fixed else f"SEED = {seed}")
 
     # ------------------------------------------------------------ the printout
 
@@ -153,17 +157,29 @@ class Broken(Exercise):
         """The rung "answer": is it the line that WRONG names?"""
         seed, said = getattr(module, "SEED", 0), getattr(module, "WRONG", None)
         if isinstance(seed, bool) or not isinstance(seed, int):
-            return [Rung("answer", False, f"SEED is {seed!r}; expected the integer that the file began with")]
+            return [
+                Rung(
+                    "answer",
+                    False,
+                    f"SEED is {one_line(repr(seed), 60)}; expected the integer that the file began with",
+                )
+            ]
         labels = _labels(said)
         wrong = set(self.wrong(seed))
         known = self.program.lines
         if labels is None or not labels or (len(labels) > 1 and not self.fixed):
             expected = 'a list of labels such as ["L9", "[carry]"]' if self.fixed else 'one label, such as "L9"'
-            return [Rung("answer", False, f"WRONG is {said!r}; expected {expected}")]
+            return [Rung("answer", False, f"WRONG is {one_line(repr(said), 60)}; expected {expected}")]
         by_key = {_key(label): label for label in known}
         strange = [label for label in labels if _key(label) not in by_key]
         if strange:
-            return [Rung("answer", False, f"no line is labelled {strange[0]}; there are {', '.join(known)}")]
+            return [
+                Rung(
+                    "answer",
+                    False,
+                    f"no line is labelled {one_line(strange[0], 30) or repr(strange[0])}; there are {', '.join(known)}",
+                )
+            ]
         mine = {by_key[_key(label)] for label in labels}
         if mine == wrong:
             return [Rung("answer", True)]

@@ -142,6 +142,10 @@ class Exercise:
 
     seeded = False  # whether other seeds give other files
 
+    def solution_of(self, seed: int) -> str:
+        """The worked answer of a seed; only riddles differ."""
+        return self.solution
+
     def stub_of(self, seed: int) -> str:
         """The stub of a seed; only riddles differ."""
         return self.stub

@@ -178,7 +178,9 @@ def _of_mistake(exercise: Exercise, mistake: Mistake, name: str, where: str) -> 
 
 def _unknown(exercise: Exercise, seen: Seen, on: Probe) -> Finding:
     found = first_wrong(exercise, seen, on)
-    name = found[1] if found else ""
+    if found is None:  # an argument was changed, and that is all there is to say
+        return Finding("", "unknown", "", "", where_seen(exercise, seen, on))
+    name = found[1]
     label = label_of(exercise, name)
     term = "not in the catalogue: neither a known mistake nor a pair of them gives these numbers."
     missing = [each for each in on.right[next(iter(on.cases))] if each not in exercise.required]

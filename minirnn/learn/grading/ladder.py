@@ -19,10 +19,10 @@ import numpy as np
 from minirnn.learn.exercises import exercises
 from minirnn.learn.exercises.exercise import Exercise
 from minirnn.learn.grading import diagnosis
-from minirnn.learn.grading.observing import EXACT, Answer, NoNumbers, Observation, copied, distance, observe, one_line
+from minirnn.learn.grading.observing import EXACT, NoNumbers, Observation, copied, described, distance, observe
 from minirnn.learn.grading.probes import Probe, probe
 from minirnn.learn.grading.result import Result, Rung
-from minirnn.learn.grading.rules import broken_rules
+from minirnn.learn.grading.rules import broken_rules, parsed
 from minirnn.learn.grading.telling import MOST_NAMES, first_wrong, is_right, relation_of
 
 HUGE = 1e6  # times the upstream gradients: a limit that does not show with usual numbers shows there
@@ -65,7 +65,6 @@ def _climb(exercise: Exercise, text: str, path: str, seed: int, result: Result) 
         return
     if exercise.view is not None:
         function = exercise.view(vars(module))
-    function = Answer(function, single=speaks_of_single(text))
     on = probe(exercise, seed, 0)
     seen = on.see(function, twice=True)
     message = _runs(exercise, seen, function, on, path)
@@ -81,17 +80,19 @@ def _climb(exercise: Exercise, text: str, path: str, seed: int, result: Result) 
         rungs.append(_linear(exercise, function, on))
     if exercise.more_rungs is not None:
         rungs.extend(exercise.more_rungs(module))
-    rungs.extend(_traits(exercise, seen, on))
+    traits = _traits(exercise, seen, on)
+    rungs += traits
     values = [_values(exercise, name, seen[name], on, result) for name in on.cases]
     right = all(rung.ok for rung in values)
-    before = None if right else _first_step(exercise, module, seed, result, function.single)
+    before = None if right else _first_step(exercise, module, seed, result)
     rungs += values if before is None else [before, *values]
     if result.passed or _empty(seen):
         return
     if exercise.riddle and not all(rung.ok for rung in rungs if rung.name == "answer"):
         _keep_quiet(result, {"step", *on.cases})
         return
-    if (before is None or before.ok) and not (right and not changed and all(r.ok for r in _traits(exercise, seen, on))):
+    underived = not right or bool(changed) or not all(rung.ok for rung in traits)
+    if underived and (before is None or before.ok):
         result.findings += diagnosis.diagnose(exercise, function, seed)
     found = None if right else first_wrong(exercise, seen, on)
     if found is not None:
@@ -108,9 +109,8 @@ def _keep_quiet(result: Result, names: set[str]) -> None:
 
 def unfilled(text: str) -> str:
     """What still is ``...``: names, and lines; empty if nothing is, or if the text is no Python."""
-    try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError):
+    tree = parsed(text)
+    if tree is None:
         return ""
     names, lines = [], []
     for node in ast.walk(tree):
@@ -125,14 +125,6 @@ def unfilled(text: str) -> str:
     if lines:
         told.append(f"the ... in line{'s' if len(lines) > 1 else ''} {', '.join(map(str, lines))}")
     return " and ".join(told)
-
-
-def speaks_of_single(text: str) -> bool:
-    """Whether the code of a file, not its words, names a type of single precision."""
-    nodes = list(ast.walk(ast.parse(text)))
-    named = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
-    named |= {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
-    return bool(named & {"float32", "float16", "single", "half", "f4", "f2"})
 
 
 def load(text: str, path: str) -> types.ModuleType:
@@ -156,8 +148,7 @@ def in_one_line(error: BaseException, path: str) -> str:
     if isinstance(error, SyntaxError) and error.filename == path:
         return f"line {error.lineno}: {error.msg}"
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
-    text = one_line(f"{type(error).__name__}: {error}").rstrip(": ")
-    return (f"line {lines[-1]}: " if lines else "") + text
+    return (f"line {lines[-1]}: " if lines else "") + described(error)
 
 
 # ---------------------------------------------------------------- the rungs
@@ -182,8 +173,7 @@ def _runs(exercise: Exercise, seen: Mapping[str, Observation], function, on: Pro
         missing = [name for name in exercise.required if name not in observation.answer]
         if missing:
             return f"the answer lacks {', '.join(missing)}; it has {', '.join(observation.answer) or 'nothing'}"
-        known = on.right[rung]
-        strange = [n for n, value in observation.answer.items() if n in known and not isinstance(value, np.ndarray)]
+        strange = [n for n in exercise.required if not isinstance(observation.answer[n], np.ndarray)]
         if strange:
             value = observation.answer[strange[0]]
             kind = value.kind if isinstance(value, NoNumbers) else type(value).__name__
@@ -193,7 +183,8 @@ def _runs(exercise: Exercise, seen: Mapping[str, Observation], function, on: Pro
 
 def _shapes(exercise: Exercise, seen: Mapping[str, Observation], on: Probe) -> Rung:
     for rung, observation in seen.items():
-        for name, right in on.right[rung].items():
+        for name in exercise.required:
+            right = on.right[rung][name]
             mine = (observation.answer or {}).get(name)
             if not isinstance(mine, np.ndarray):
                 continue
@@ -270,7 +261,7 @@ def _linear(exercise: Exercise, function, on: Probe) -> Rung:
         return Rung("linear", False, "with other upstream gradients there is no answer")
     huge = observe(function, {**arguments, **{name: HUGE * arguments[name] for name in exercise.upstream}}).answer or {}
     worst = 0.0
-    for name in [name for name in on.right[rung] if name.startswith("d")]:  # what is no gradient need not be linear
+    for name in [name for name in exercise.required if name.startswith("d")]:  # what is no gradient need not be linear
         parts = [part for answer in answers if isinstance(part := (answer or {}).get(name), np.ndarray)]
         if len(parts) < 3 or len({part.shape for part in parts}) > 1 or any(part.dtype.kind != "f" for part in parts):
             continue  # other rungs say so
@@ -291,7 +282,7 @@ def _linear(exercise: Exercise, function, on: Probe) -> Rung:
     return Rung("linear", True, max_rel=worst)
 
 
-def _first_step(exercise: Exercise, module: Any, seed: int, result: Result, single: bool) -> Rung | None:
+def _first_step(exercise: Exercise, module: Any, seed: int, result: Result) -> Rung | None:
     """The step that a walk is made of, where the answer holds it: then its mistakes are told line by line."""
     if exercise.first_step is None:
         return None
@@ -299,7 +290,6 @@ def _first_step(exercise: Exercise, module: Any, seed: int, result: Result, sing
     function = getattr(module, step.function, None)
     if not callable(function):
         return None
-    function = Answer(function, single)
     on = probe(step, seed, 0)
     seen = on.see(function)
     if any(observation.answer is None for observation in seen.values()) or not diagnosis.shared_names(step, seen, on):

@@ -50,9 +50,12 @@ def wrong_lines(exercise: Exercise, seen: Sequence[Mapping[str, Observation]], p
     ]
 
 
-def _walk(statements, arguments, observation: Observation, right) -> list[tuple[int, str, dict[str, Any]]]:
+def _walk(
+    statements: Sequence[Statement], arguments: Mapping[str, Any], observation: Observation, right: Mapping[str, Any]
+) -> list[tuple[int, str, dict[str, Any]]]:
     """(place of the statement, name, scope) of every line that is wrong given the answer's own numbers."""
     answer = observation.answer or {}
+    last = {name: place for place, statement in enumerate(statements) for name in statement.assigned}
     scope: dict[str, Any] = {"np": np, "sigmoid": sigmoid, **arguments}
     trusted = set(scope)
     wrong: list[tuple[int, str, dict[str, Any]]] = []
@@ -66,16 +69,13 @@ def _walk(statements, arguments, observation: Observation, right) -> list[tuple[
         sure = statement.read <= trusted
         for name in statement.assigned:
             mine = answer.get(name)
-            if not isinstance(mine, np.ndarray):
-                if sure:
+            if name not in right or last[name] != place or not isinstance(mine, np.ndarray):
+                # What cannot be seen is taken to be right; after a line that was the student's that is not sure.
+                trusted.discard(name)
+                if sure and statement.label is None:
                     trusted.add(name)
-                else:
-                    trusted.discard(name)
-                # A line whose result was not returned is taken to be right: what follows from it is not sure.
-                if statement.label is not None:
-                    trusted.discard(name)
                 continue
-            if np.shape(mine) != np.shape(right.get(name, scope[name])):
+            if np.shape(mine) != np.shape(right[name]):
                 return wrong
             if sure and not distance(mine, scope[name]) <= observation.bound:
                 wrong.append((place, name, before))

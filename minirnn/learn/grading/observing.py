@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import functools
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -24,7 +23,7 @@ class Observation:
       unsteady: whether a second call with the same arguments gave something else.
       error: what went wrong, in one line; empty if nothing did.
       returned: the type of what was returned.
-      single: whether it computes in single precision, as far as one can see.
+      single: whether what is asked for is in single precision; whoever knows what that is sets it.
     """
 
     answer: dict[str, np.ndarray] | None = None
@@ -34,23 +33,10 @@ class Observation:
     returned: str = ""
     single: bool = False
 
-    @functools.cached_property
+    @property
     def bound(self) -> float:
         """The relative error up to which an array counts as right: what rounding does, and no more."""
-        held = [array for array in (self.answer or {}).values() if isinstance(array, np.ndarray) and array.size]
-        return SINGLE if self.single or any(map(_is_single, held)) else EXACT
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A student's function, and whether its file speaks of single precision."""
-
-    function: Callable[..., Any]
-    single: bool = False
-
-    def __call__(self, **arguments) -> Any:
-        """What the function returns."""
-        return self.function(**arguments)
+        return SINGLE if self.single else EXACT
 
 
 @dataclass(frozen=True)
@@ -103,13 +89,13 @@ def observe(function: Callable[..., Any], arguments: Mapping[str, Any], twice: b
       twice: also call it a second time.
     """
     mine = copied(dict(arguments))
-    seen = Observation(single=getattr(function, "single", False))
+    seen = Observation()
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         try:
             answer = function(**mine)
         except Exception as error:
-            seen.error = one_line(f"{type(error).__name__}: {error}")
+            seen.error = described(error)
             seen.returned = "nothing"
             return seen
         seen.returned = type(answer).__name__
@@ -170,12 +156,24 @@ def as_array(value: Any) -> Any:
     return NoNumbers("None" if value is None else f"{type(value).__name__} of {array.dtype} values")
 
 
-def _is_single(array: np.ndarray) -> bool:
-    """Whether every number of an array is one of float32 (or less)."""
-    if array.dtype.kind != "f":
-        return False
+def is_single(arrays: Iterable[Any]) -> bool:
+    """Whether arrays are in single precision: by their type, or since each holds numbers of float32 only.
+
+    One array of whole numbers says nothing; it takes all of them.
+    """
+    held = [array for array in arrays if isinstance(array, np.ndarray) and array.dtype.kind == "f" and array.size]
     with np.errstate(all="ignore"):
-        return array.dtype.itemsize < 8 or bool(array.any() and np.array_equal(array, array.astype(np.float32)))
+        exact = [bool(np.array_equal(array, array.astype(np.float32), equal_nan=True)) for array in held]
+        whole = [bool(np.array_equal(array, np.round(array), equal_nan=True)) for array in held]
+    return any(array.dtype.itemsize < 8 for array in held) or (all(exact) and not all(whole) and bool(held))
+
+
+def described(error: BaseException) -> str:
+    """An error in one line; of one that cannot say what it is, its kind."""
+    try:
+        return one_line(f"{type(error).__name__}: {error}").rstrip(": ")
+    except Exception:
+        return type(error).__name__
 
 
 def one_line(text: str, longest: int = 240) -> str:
@@ -205,7 +203,7 @@ def _equal(a: Any, b: Any) -> bool:
         if a.shape == b.shape and a.dtype == b.dtype and a.tobytes() == b.tobytes():
             return True  # the usual case, a tenth of the time
         return a.shape == b.shape and np.array_equal(a, b, equal_nan=True)
-    return a is b
+    return a is b or (isinstance(a, NoNumbers) and a == b)
 
 
 def distance(a: Any, b: Any) -> float:

@@ -47,12 +47,31 @@ HIDDEN = {
 }
 
 
+def parsed(text: str) -> ast.Module | None:
+    """The syntax tree of a text; None if it is no Python, or nested too deeply to be read."""
+    try:
+        return ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+def _root(node: ast.expr) -> str:
+    while isinstance(node, ast.Attribute):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else ""
+
+
 def broken_rules(text: str, exercise: Exercise) -> str:
     """The first rule that the text breaks, in one line; empty if it breaks none, or is no Python."""
-    try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError):
+    tree = parsed(text)
+    if tree is None:
         return ""
+    modules = {
+        (alias.asname or alias.name).split(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import)
+        for alias in node.names
+    }
     allowed = ALLOWED | set(exercise.imports)
     for node in ast.walk(tree):
         line = f"line {getattr(node, 'lineno', 0)}: "
@@ -66,6 +85,8 @@ def broken_rules(text: str, exercise: Exercise) -> str:
             if name.split(".")[0] not in allowed:
                 may = ", ".join(sorted(allowed - {"__future__"}))
                 return f"{line}{name} must not be imported here: the answer is to be derived ({may} may)"
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store | ast.Del) and _root(node) in modules:
+            return f"{line}{ast.unparse(node)} is changed: a module is to be left as it is"
         if isinstance(node, ast.Name) and node.id in REACHES:
             return f"{line}{node.id} is not needed here, and not allowed"
         if isinstance(node, ast.Attribute) and node.attr in HIDDEN:

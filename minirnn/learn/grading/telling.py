@@ -37,9 +37,9 @@ def right_names(exercise: Exercise, seen: Seen, on: Probe) -> list[str]:
 
 def first_wrong(exercise: Exercise, seen: Seen, on: Probe) -> tuple[str, str, int | None] | None:
     """(rung, name, t) of the first array of an answer that is not right; t where it is an array over time."""
-    for rung, observation in seen.items():
-        answer, right = observation.answer or {}, on.right[rung]
-        for name in right:
+    for name in next(iter(on.right.values())):
+        for rung, observation in seen.items():
+            answer, right = observation.answer or {}, on.right[rung]
             if name in answer and not is_right(observation, name, right):
                 return rung, name, wrong_step(exercise, name, answer[name], right[name], observation.bound)
     return None
@@ -71,7 +71,8 @@ def where_seen(exercise: Exercise, seen: Seen, on: Probe) -> str:
         text += f" at t = {t}{told}"
     relation = relation_of(answer[name], right[name], seen[rung].bound)
     fine = right_names(exercise, seen, on)
-    return text + (f", {relation}" if relation else "") + (f"; right are {', '.join(fine)}." if fine else ".")
+    text += (f", {relation}" if relation else "") + (f"; right: {', '.join(fine)}" if fine else "")
+    return text if text.endswith("?") else f"{text}."
 
 
 def where_line(exercise: Exercise, name: str, seen: Seen, on: Probe) -> str:
@@ -95,9 +96,9 @@ def unjudged(exercise: Exercise, judged: Iterable[str], seen: Seen, on: Probe) -
     """A sentence about wrong arrays before the first line that could be judged; empty if there are none."""
     found, names = first_wrong(exercise, seen, on), list(judged)
     order = list(next(iter(on.right.values())))
-    if found is None or not names or found[1] in names:
+    if found is None or found[1] in names or not set(names) & set(order):
         return ""
-    first = min(order.index(name) for name in names)
+    first = min(order.index(name) for name in names if name in order)
     if order.index(found[1]) > first:
         return ""
     held = next(iter(seen.values())).answer or {}

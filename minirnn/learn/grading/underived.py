@@ -47,7 +47,12 @@ def explain(exercise: Exercise, function: Callable[..., Any], seed: int) -> Find
         if text is not None:
             formula = f"{name} = {text}"
             term = term or "what you wrote is, by its numbers, the formula below."
-    term = term or "this exercise is for grades: no more than the place is told."
+    if not term:
+        held = next(iter(seen[0].values())).answer or {}
+        missing = [each for each in probes[0].right[rung] if each not in held]
+        term = "no more can be told of it than the place."
+        if missing:
+            term += f" Return {', '.join(missing[:6])} too, and it may be."
     return Finding("", "read back" if formula else "unknown", name, "", where, term, formula)
 
 
