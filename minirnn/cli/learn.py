@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from minirnn.learn.exercises import Exercise
     from minirnn.learn.workspace import Workspace
 
-EXAMPLES = """the way of a student:
+EXAMPLES = """examples: the way of a student
   minirnn learn list                        what there is, and what you have done
   minirnn learn start lstm_step_backward    writes lstm_step_backward.py into this folder
   minirnn learn check lstm_step_backward.py is it right? where is it wrong?
@@ -29,7 +29,7 @@ check ends with exit status 0 if the answer is right, 1 if it is not, 2 if there
 Everything happens on this machine: no account, no network; only exercises about JAX load JAX. What you have done is
 kept in this folder (.minirnn-learn.json).
 
-the way of a teacher:
+the way of a teacher
   minirnn learn grade submissions/ --seed 4711 --out grades/
 """
 USUAL_WAIT = 0.3  # seconds between two looks at a file that is watched

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from minirnn.learn.exercises import Exercise
+if TYPE_CHECKING:
+    from minirnn.learn.exercises import Exercise
 
 WIDTH = 100
 LEVELS = 3  # where, which term, the formula

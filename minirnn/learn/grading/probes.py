@@ -72,7 +72,7 @@ class Table:
         right = on.of(())
         for mistakes in sets:
             seen = on.of(mistakes)
-            if all(alike(seen[rung], right[rung], self.names, EXACT) for rung in seen):
+            if all(alike(seen[rung], right[rung], (*self.names, *on.exercise.traits), EXACT) for rung in seen):
                 continue  # two that cancel: nothing is wrong with that
             if all(observation.answer is not None for observation in seen.values()):
                 self.sets.append(mistakes)
