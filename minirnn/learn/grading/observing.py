@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-EXACT, SINGLE = 1e-8, 1e-5  # relative errors that rounding of float64 and of float32 stays below
+EXACT, SINGLE = 1e-9, 1e-5  # relative errors that rounding of float64 and of float32 stays below
 
 
 @dataclass

@@ -59,7 +59,7 @@ def markdown(mistakes: tuple[Mistake, ...] = CATALOGUE) -> str:
         f"# {len(mistakes)} ways to get backpropagation through time wrong",
         "",
         "Generated from the catalogue that the grader of `minirnn learn` knows; `minirnn learn mistakes` prints the "
-        "same. Each is told from the others by the numbers alone: the "
+        "same. Each is told from the others by the numbers alone (a few of JAX by the program that is traced): the "
         "tests run them all. The numbers in the first column are those of [the equations](EQUATIONS.md).",
         "",
     ]
